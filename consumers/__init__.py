@@ -1,0 +1,142 @@
+"""The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
+
+import pkgutil
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+
+import structlog
+
+from infra import effects, logs, metrics, probes
+from infra.database import consumers as declared_consumers
+from infra.database.engine import Database, connect
+from infra.database.migrations import require_current
+from infra.delivery import Deliveries
+from infra.errors import DatabaseUnavailable, TidingsError
+from infra.mail import Mailer, Templates
+from infra.rabbitmq.blocking import BlockingPublisher, Consumer
+from infra.rabbitmq.broker import TidingsBroker
+from infra.settings import Settings, load
+from infra.subscriptions import recorded
+
+_log = structlog.get_logger(__name__)
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look through this folder gave."""
+
+    modules: list[str] = field(default_factory=list)
+    #: Module -> why it is not used.
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+def discover() -> Found:
+    """Import every module of this folder; one that fails, or subscribes to nothing, is named and passed over."""
+    found = Found()
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
+        before = len(recorded())
+        try:
+            import_module(f"{__name__}.{module.name}")
+        except Exception as error:  # noqa: BLE001  # whatever is wrong in it, the other consumers go on
+            found.ignored[module.name] = f"{type(error).__name__}: {error}"
+            continue
+        if len(recorded()) == before and not _subscribes(module.name):
+            found.ignored[module.name] = "it subscribes to nothing"
+        else:
+            found.modules.append(module.name)
+    return found
+
+
+def declare(settings: Settings) -> list[str]:
+    """Record every consumer and declare its queue; gives their names. The gateway may start when this is through.
+
+    Raises:
+        ConfigurationError: the database is not migrated, or an address is missing.
+        DatabaseUnavailable: the database is away.
+        BrokerUnavailable: RabbitMQ is; the consumers are recorded, and the relay will declare their queues.
+    """
+    _report(discover())
+    database = connect(settings.database)
+    try:
+        _record(database)
+    finally:
+        database.close()
+    publisher = BlockingPublisher(settings.rabbitmq, name="declare")
+    try:
+        publisher.declare(_topology())
+    finally:
+        publisher.close()
+    return [subscription.consumer for subscription in recorded()]
+
+
+def work() -> None:
+    """Put the consumers program together; called by `dramatiq consumers:work` in each worker process."""
+    settings = load()
+    logs.configure(settings, program="consumers")
+    try:
+        _compose(settings)
+    except TidingsError as error:
+        _log.critical("consumers cannot start", error=str(error))
+        raise SystemExit(1) from None
+
+
+def _compose(settings: Settings) -> None:
+    _report(discover())
+    database = connect(settings.database)
+    _record(database)
+    publisher = BlockingPublisher(settings.rabbitmq, name="consumers publisher")
+    mailer = Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES))
+    deliveries = Deliveries(database, {**effects.performers(), "mail": mailer.perform})
+    broker = TidingsBroker(
+        settings.rabbitmq, publish=publisher.publish, redeclare=lambda: publisher.declare(_topology())
+    )
+    broker.on_outcome = _count
+    for subscription in recorded():
+        broker.attach(subscription, deliveries.handler(subscription))
+    broker.install()
+    server = _probes(settings, broker, database)
+    _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
+
+
+def _record(database: Database) -> None:
+    require_current(database)
+    with database.transaction() as session:
+        new = declared_consumers.declare(session, recorded())
+    for name in new:
+        _log.info("new consumer recorded", consumer=name)
+
+
+def _topology() -> list[Consumer]:
+    return [(each.consumer, each.types, each.description) for each in recorded()]
+
+
+def _probes(settings: Settings, broker: TidingsBroker, database: Database) -> ThreadingHTTPServer:
+    return probes.serve(lambda: _problems(broker, database), port=settings.probe_port)
+
+
+def _problems(broker: TidingsBroker, database: Database) -> dict[str, str]:
+    metrics.CONNECTED.labels("consumers").set(broker.connected)
+    problems = {name: "not attached to its queue" for name, attached in broker.attached.items() if not attached}
+    try:
+        require_current(database)
+    except DatabaseUnavailable as error:
+        problems["database"] = str(error)
+    return problems
+
+
+def _count(consumer: str, outcome: str, _seconds: float) -> None:
+    metrics.DELIVERIES.labels(consumer, outcome).inc()
+
+
+def _report(found: Found) -> None:
+    for module, reason in found.ignored.items():
+        _log.error("consumer module ignored", module=f"consumers/{module}.py", reason=reason)
+
+
+def _subscribes(module: str) -> bool:
+    return any(each.handler.__module__ == f"{__name__}.{module}" for each in recorded())

@@ -1,0 +1,50 @@
+"""`python -m consumers`: run the consumers, or declare and list them."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+import consumers
+from infra import commands
+from infra.settings import load
+from infra.subscriptions import recorded
+
+app = commands.make("The consumers.")
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    processes: int = typer.Option(1, min=1, max=64, help="Worker processes."),
+    reload: bool = typer.Option(False, help="Start again when a file changes."),
+) -> None:
+    """Run the consumers until SIGTERM; with a further word, do that instead."""
+    if context.invoked_subcommand is None:
+        settings = load()
+        _ = settings.rabbitmq, settings.smtp  # told here, in one line, rather than by each worker process
+        watch = ["--watch", str(Path(consumers.__path__[0]).parent)] if reload else []
+        arguments = ["--processes", str(processes), "--worker-shutdown-timeout", "10000", "--skip-logging", *watch]
+        os.execv(sys.executable, [sys.executable, "-m", "dramatiq", "consumers:work", *arguments])  # noqa: S606  # ours
+
+
+@app.command()
+def declare() -> None:
+    """Record every consumer and declare its queue, before the gateway takes its first request."""
+    for name in consumers.declare(load()):
+        typer.echo(f"declared {name}")
+
+
+@app.command(name="list")
+def list_() -> None:
+    """Show what was found in this folder."""
+    found = consumers.discover()
+    for subscription in recorded():
+        typer.echo(f"{subscription.consumer:24} {', '.join(subscription.types):24} {subscription.description}")
+    for module, reason in found.ignored.items():
+        typer.echo(f"ignored: consumers/{module}.py: {reason}", err=True)
+
+
+if __name__ == "__main__":
+    commands.run(app, "./tidings consumers")

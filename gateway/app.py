@@ -1,0 +1,71 @@
+"""The gateway put together: routes, problems, the relay beside them. Nothing connects before the lifespan begins."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import structlog
+from fastapi import FastAPI
+
+from gateway import health
+from gateway.activity import routes as activity
+from gateway.body_limit import BodyLimit
+from gateway.events import routes as events
+from gateway.failures import Failures
+from gateway.handlers import HANDLERS
+from gateway.methods import HeadAsGet
+from gateway.openapi import ANY_PROBLEM, describe
+from gateway.readiness import Readiness
+from gateway.relaying import Relaying
+from gateway.users import routes as users
+from infra.database.engine import Database
+from infra.settings import Settings
+
+_log = structlog.get_logger(__name__)
+_DESCRIPTION = "Accepts facts, and shows what became of them. A request is answered when its event is safely kept."
+
+
+def create_app(settings: Settings, database: Database, relay: Relaying | None) -> FastAPI:
+    """The ASGI application; with a relay, it runs as long as the application does."""
+    app = FastAPI(
+        title="Tidings",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=partial(_lifespan, relay=relay),
+        exception_handlers=HANDLERS,  # type: ignore[arg-type]  # each handler takes its own kind of exception
+        responses=ANY_PROBLEM,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.database = database
+    app.state.token = settings.token.encode()
+    app.state.readiness = Readiness(database, relay)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    for router in (users.public, users.private, events.private, activity.private, health.public, health.private):
+        app.include_router(router)
+    for middleware in (HeadAsGet, BodyLimit, Failures):  # the last one added is the outermost
+        app.add_middleware(middleware)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, *, relay: Relaying | None) -> AsyncIterator[None]:
+    if relay is None:
+        yield
+        return
+    relaying = asyncio.create_task(_run(relay, app.state.readiness), name="relay")
+    try:
+        yield
+    finally:
+        relaying.cancel()
+        with suppress(asyncio.CancelledError):
+            await relaying
+
+
+async def _run(relay: Relaying, readiness: Readiness) -> None:
+    try:
+        await relay.run()
+    except Exception:  # noqa: BLE001  # registrations are accepted all the same, and another program's relay takes over
+        _log.exception("relay broke")
+        readiness.relay_broke = True

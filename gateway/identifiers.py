@@ -1,0 +1,19 @@
+"""Ids in paths: what is no UUID is simply not there."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path
+
+from gateway.problems import NotFound
+
+
+async def _canonical(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> str:  # noqa: A002  # the path's own name for it
+    try:
+        return str(UUID(id))
+    except ValueError:
+        raise NotFound("Nothing has this id.") from None
+
+
+#: A UUID in the spelling that the database keeps.
+Id = Annotated[str, Depends(_canonical)]

@@ -1,0 +1,73 @@
+"""What a handler holds in its hand: it collects, and the delivery commits all of it at once."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+import structlog
+from sqlmodel import Session
+from structlog.stdlib import BoundLogger
+
+from events.envelope import Envelope, Event, announce
+from infra.effects import Intent
+
+#: Idempotency keys are made from what makes an effect the same effect (RFC 9562, section 5.5).
+_KEYS = UUID("6c1f6d1e-9d0b-5f0c-8f5e-7f3a2f5b8f11")
+
+
+@dataclass(slots=True)
+class DeliveryContext:
+    """The `Context` of one try; see `infra.subscriptions` for what its users may rely on."""
+
+    session: Session
+    envelope: Envelope
+    consumer: str
+    attempt: int
+    is_replay: bool
+    published: list[tuple[Envelope, datetime | None]] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+
+    @property
+    def event_id(self) -> str:
+        """Id of the event."""
+        return self.envelope.id
+
+    @property
+    def subject(self) -> str | None:
+        """What the event is about."""
+        return self.envelope.subject
+
+    @property
+    def time(self) -> datetime:
+        """When it happened."""
+        return self.envelope.time
+
+    @property
+    def mail(self) -> "DeliveryContext":
+        """The mails of this delivery, which are effects like any other."""
+        return self
+
+    @property
+    def log(self) -> BoundLogger:
+        """A logger that says on each line which event and which consumer."""
+        logger: BoundLogger = structlog.get_logger(self.consumer)
+        return logger.bind(event_id=self.event_id, consumer=self.consumer)
+
+    def publish(self, event: Event, at: datetime | None = None) -> str:
+        """Add an event to the outbox, its cause being this one."""
+        envelope = announce(
+            event, source=f"/consumers/{self.consumer}", cause=self.envelope, traceparent=self.envelope.traceparent
+        )
+        self.published.append((envelope, at))
+        return envelope.id
+
+    def send(self, template: str, *, to: str, **values: Any) -> None:
+        """Intend a mail."""
+        self.perform("mail", template=template, to=to, values=values)
+
+    def perform(self, effect: str, **arguments: Any) -> None:
+        """Intend any effect."""
+        ordinal = len(self.intents)
+        key = str(uuid5(_KEYS, f"{self.event_id}/{self.consumer}/{ordinal}"))
+        self.intents.append(Intent(self.event_id, self.consumer, ordinal, effect, arguments, key))

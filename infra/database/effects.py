@@ -1,0 +1,68 @@
+"""The effect ledger: what a handler intends outside the database, and whether it has happened."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import Session
+
+from infra.database.tables import Effect, table
+from infra.effects import Intent
+
+_EFFECT = table(Effect)
+_KEY = (
+    _EFFECT.c.event_id == bindparam("event"),
+    _EFFECT.c.consumer == bindparam("who"),
+    _EFFECT.c.ordinal == bindparam("number"),
+)
+_INTEND = insert(_EFFECT)
+_UNSENT = select(_EFFECT).where(_KEY[0], _KEY[1], _EFFECT.c.state != "sent").order_by(_EFFECT.c.ordinal)
+_OF_EVENT = select(_EFFECT).where(_KEY[0]).order_by(_EFFECT.c.consumer, _EFFECT.c.ordinal)
+_SENT = update(_EFFECT).where(*_KEY).values(state="sent", sent_at=bindparam("at"), error=None)
+_FAILED = update(_EFFECT).where(*_KEY).values(state=bindparam("now"), error=bindparam("text"))
+
+
+def intend(session: Session, intents: Sequence[Intent]) -> None:
+    """Write down, in the handler's transaction, what is to be done after its commit."""
+    if intents:
+        session.connection().execute(_INTEND, [_row(intent) for intent in intents])
+
+
+def unsent(session: Session, event_id: str, consumer: str) -> list[Intent]:
+    """What an earlier delivery intended and is not known to have happened."""
+    rows = session.connection().execute(_UNSENT, {"event": event_id, "who": consumer})
+    return [Intent(row.event_id, row.consumer, row.ordinal, row.kind, row.arguments, row.key) for row in rows]
+
+
+def mark_sent(session: Session, intent: Intent) -> None:
+    """Write that it happened."""
+    session.connection().execute(_SENT, {**_key(intent), "at": datetime.now(UTC)})
+
+
+def mark_failed(session: Session, intent: Intent, error: str, *, unknown: bool) -> None:
+    """Write why it did not happen, or that nobody knows whether it did."""
+    state = "unknown" if unknown else "intended"
+    session.connection().execute(_FAILED, {**_key(intent), "now": state, "text": error})
+
+
+def of_event(session: Session, event_id: str) -> list[Effect]:
+    """All effects of one event, at all consumers."""
+    rows = session.connection().execute(_OF_EVENT, {"event": event_id})
+    return [Effect(**row._mapping) for row in rows]  # noqa: SLF001  # public, see SQLAlchemy's Row
+
+
+def _key(intent: Intent) -> dict[str, Any]:
+    return {"event": intent.event_id, "who": intent.consumer, "number": intent.ordinal}
+
+
+def _row(intent: Intent) -> dict[str, Any]:
+    return {
+        "event_id": intent.event_id,
+        "consumer": intent.consumer,
+        "ordinal": intent.ordinal,
+        "kind": intent.kind,
+        "arguments": intent.arguments,
+        "key": intent.key,
+        "state": "intended",
+    }

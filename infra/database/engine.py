@@ -1,0 +1,117 @@
+"""The database: one Session class everywhere, and the only place that commits."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlmodel import Session
+
+from infra.database import sqlite
+from infra.database.away import DatabaseError, named
+from infra.database.bell import Bell
+from infra.database.writer import Writer
+from infra.errors import ConfigurationError
+
+T = TypeVar("T")
+#: Key in `session.info`, set by the outbox: this transaction added events.
+ADDED_EVENTS = "added-events"
+
+
+class Database:
+    """Hands out transactions; knows nothing of what is done in them."""
+
+    def __init__(
+        self, writing: Engine, reading: Engine, *, bell: Bell | None = None, close: Callable[[], None] = lambda: None
+    ) -> None:
+        self.engine = writing
+        self._reading = reading
+        self._close = close
+        #: SQLite's way of telling other processes of new events; PostgreSQL has its own.
+        self.bell = bell
+        self._wake: list[Callable[[], None]] = [bell.ring] if bell else []
+        self._writer = Writer(self.transaction)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """SQLite or PostgreSQL: there is no third."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Commit what the block did, or nothing of it when the block raises; begins at the block's first statement.
+
+        Raises:
+            DatabaseUnavailable: the database is away, or was locked for too long.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            try:
+                yield session
+                session.commit()
+            except DatabaseError as error:
+                raise named(error) from error
+        if session.info.get(ADDED_EVENTS):
+            for wake in self._wake:
+                wake()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Read what is committed; each statement sees the newest state, and no lock is taken.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        with Session(self._reading) as session:
+            try:
+                yield session
+            except DatabaseError as error:
+                raise named(error) from error
+
+    def submit(self, work: Callable[[Session], T]) -> Future[T]:
+        """Run a function in a transaction on the one writer thread, together with all others that wait by then.
+
+        The function gets a savepoint of its own and may be run a second time; its future has its result only when the
+        common commit is through.
+        """
+        return self._writer.submit(work)
+
+    def on_outbox(self, wake: Callable[[], None]) -> None:
+        """Call this, from any thread, after each commit of this process that added events to the outbox."""
+        self._wake.append(wake)
+
+    def close(self) -> None:
+        """Finish what was submitted and close all connections."""
+        self._writer.close()
+        self.engine.dispose()
+        self._reading.dispose()
+        self._close()
+
+
+def connect(url: str) -> Database:
+    """Make the Database for a URL; nothing is connected before the first statement, except SQLite's file.
+
+    Raises:
+        ConfigurationError: the URL is not one of SQLite or PostgreSQL, or the file cannot be opened.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("TIDINGS_DATABASE_URL cannot be read: use sqlite:///file or postgresql://…") from None
+    if parsed.get_backend_name() == "sqlite":
+        opened = sqlite.Opened(parsed.database)
+        return Database(opened.writing, opened.reading, bell=opened.bell, close=opened.close)
+    if parsed.get_backend_name() != "postgresql":
+        raise ConfigurationError(f"TIDINGS_DATABASE_URL: {parsed.get_backend_name()} is not supported.")
+    return _postgresql(parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+
+
+def _postgresql(url: str) -> Database:
+    try:
+        engine = create_engine(
+            url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"connect_timeout": 5}
+        )
+    except NoSuchModuleError as error:
+        raise ConfigurationError(f"TIDINGS_DATABASE_URL: {error}.") from None
+    return Database(engine, engine.execution_options(isolation_level="AUTOCOMMIT"))

@@ -1,0 +1,110 @@
+"""The inbox: what became of each event at each consumer; its key is what makes a handler's work happen once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
+
+from infra.database.tables import Inbox, table
+
+_INBOX = table(Inbox)
+_KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam("who"))
+_LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
+_OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
+_SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One try to bring one event to one consumer."""
+
+    event_id: str
+    consumer: str
+    attempt: int
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the inbox knows of an event at a consumer."""
+
+    state: str
+    #: The handler's work is committed; only effects may be missing.
+    is_through: bool
+
+
+def look(session: Session, event_id: str, consumer: str) -> Entry | None:
+    """What is known of the event at this consumer; None before its first try has ended."""
+    row = session.connection().execute(_LOOK, {"event": event_id, "who": consumer}).one_or_none()
+    return None if row is None else Entry(row.state, row.handled_at is not None)
+
+
+def claim(session: Session, delivery: Delivery, *, owes_effects: bool) -> bool:
+    """Write, in the handler's transaction, that its work is done; False when another delivery already did it."""
+    values = {
+        **_values(delivery),
+        "state": "committed" if owes_effects else "handled",
+        "handled_at": datetime.now(UTC),
+        "error": None,
+    }
+    return bool(session.connection().execute(_claims(session), values).rowcount)
+
+
+def settle(session: Session, event_id: str, consumer: str) -> None:
+    """Write that the last effect is done too."""
+    session.connection().execute(_SETTLE, {"event": event_id, "who": consumer})
+
+
+def fail(session: Session, delivery: Delivery, error: str, state: Literal["retrying", "dead"]) -> None:
+    """Write that a try failed, and why; a handler that is through stays so."""
+    values = {**_values(delivery), "state": state, "handled_at": None, "error": error}
+    session.connection().execute(_failures(session), values)
+
+
+def of_event(session: Session, event_id: str) -> list[Inbox]:
+    """All consumers' entries of one event."""
+    rows = session.connection().execute(_OF_EVENT, {"event": event_id})
+    return [Inbox(**row._mapping) for row in rows]  # noqa: SLF001  # public, see SQLAlchemy's Row
+
+
+def _values(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "event_id": delivery.event_id,
+        "consumer": delivery.consumer,
+        "attempts": delivery.attempt,
+        "first_at": delivery.begun_at,
+    }
+
+
+def _claim(insert: Any) -> Any:
+    new = insert(_INBOX)
+    return new.on_conflict_do_update(
+        index_elements=["event_id", "consumer"],
+        set_={name: new.excluded[name] for name in ("state", "attempts", "handled_at", "error")},
+        where=_INBOX.c.handled_at.is_(None),
+    ).execution_options(preserve_rowcount=True)
+
+
+def _failure(insert: Any) -> Any:
+    new = insert(_INBOX)
+    return new.on_conflict_do_update(
+        index_elements=["event_id", "consumer"],
+        set_={name: new.excluded[name] for name in ("state", "attempts", "error")},
+    )
+
+
+_STATEMENTS = {
+    "sqlite": (_claim(sqlite.insert), _failure(sqlite.insert)),
+    "postgresql": (_claim(postgresql.insert), _failure(postgresql.insert)),
+}
+
+
+def _claims(session: Session) -> Any:
+    return _STATEMENTS[session.connection().dialect.name][0]
+
+
+def _failures(session: Session) -> Any:
+    return _STATEMENTS[session.connection().dialect.name][1]

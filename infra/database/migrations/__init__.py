@@ -1,0 +1,64 @@
+"""Bringing a database to the schema of `tables.py`, by Alembic; safe to run from several programs at once."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from infra.database.engine import Database, connect
+from infra.errors import ConfigurationError
+
+#: Any number, the same in every program: the advisory lock under which PostgreSQL is migrated.
+_LOCK = 7_302_216
+
+
+def migrate(url: str) -> None:
+    """Apply what is missing, all in one transaction.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        DatabaseUnavailable: the database is away.
+    """
+    database = connect(url)
+    try:
+        with database.transaction() as session:
+            connection = session.connection()
+            if not database.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            command.upgrade(configuration(connection), "head")
+    finally:
+        database.close()
+
+
+def is_current(database: Database) -> bool:
+    """Whether the schema is the one that this program was written for.
+
+    Raises:
+        DatabaseUnavailable: the database is away.
+    """
+    with database.reading() as session:
+        at = MigrationContext.configure(session.connection()).get_current_revision()
+    return at == ScriptDirectory.from_config(configuration(None)).get_current_head()
+
+
+def require_current(database: Database) -> None:
+    """Let a program start only on the schema that it was written for.
+
+    Raises:
+        ConfigurationError: the schema is another one.
+        DatabaseUnavailable: the database is away.
+    """
+    if not is_current(database):
+        raise ConfigurationError("The database is not at this version's schema: run ./tidings migrate first.")
+
+
+def configuration(connection: Connection | None) -> Config:
+    """Alembic's configuration, made here so that no ini file is needed."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,14 @@
+"""What Alembic runs: the migrations, in the transaction of the connection that it was given."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import infra.database.tables  # noqa: F401  # fills the metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    compare_type=True,
+    transactional_ddl=True,
+)
+context.run_migrations()

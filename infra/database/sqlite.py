@@ -1,0 +1,76 @@
+"""SQLite as Tidings uses it: WAL, every commit on disk, one shared writer, readers that never wait for it."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from infra.database.bell import Bell
+from infra.database.file_lock import Turnstile
+from infra.database.group_commit import Member, SharedWriter
+from infra.errors import ConfigurationError
+
+#: Seconds that SQLite waits for a lock held by a program that does not take ours (the sqlite3 shell, say).
+_BUSY = 5.0
+
+
+class Opened:
+    """A database file that is open: its engines, and its bell.
+
+    Raises:
+        ConfigurationError: the database would be lost with the process, or its file cannot be opened.
+    """
+
+    def __init__(self, file: str | None) -> None:
+        if not file or file == ":memory:":
+            raise ConfigurationError("TIDINGS_DATABASE_URL: SQLite needs a file, as in sqlite:////var/lib/tidings.db.")
+        path = Path(file).absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = SharedWriter(_open(path, "writing"), Turnstile(path))
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(f"The database file {path} cannot be opened: {error}.") from None
+        self.writing = _writing(self._writer)
+        self.reading = _reading(path)
+        self.bell = Bell(path)
+
+    def close(self) -> None:
+        """Close what the engines shared."""
+        self._writer.close()
+        self.bell.close()
+
+
+def _writing(writer: SharedWriter) -> Engine:
+    engine = _engine(lambda: Member(writer))
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _reading(path: Path) -> Engine:
+    return _engine(lambda: _open(path, "query_only"))
+
+
+def _engine(creator: Callable[[], Any]) -> Engine:
+    # Without a limit: there are as many connections as there are threads, and a thread that waits here has no deadline.
+    return create_engine(
+        "sqlite://", creator=creator, poolclass=QueuePool, pool_size=16, max_overflow=-1, hide_parameters=True
+    )
+
+
+def _begin(connection: Connection) -> None:
+    member = connection.connection.dbapi_connection
+    assert isinstance(member, Member)
+    member.begin()
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if mode == "query_only":
+        connection.execute("PRAGMA query_only=ON")
+    return connection

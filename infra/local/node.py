@@ -1,0 +1,235 @@
+"""A private RabbitMQ node of the installed server, in a folder of its own and on loopback only."""
+
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from infra.errors import BrokerUnavailable, ConfigurationError
+from infra.local import accounts, pidfile, programs
+from infra.local.accounts import OPERATOR, USER, VHOST
+from infra.local.greetings import speaks_amqp
+from infra.local.ports import LOOPBACK, answers, free_port
+from infra.local.readiness import says_ready
+from infra.settings import keep_private
+
+#: Never derived from the host's name, else a folder would be useless after the host is renamed.
+NODE_NAME = "tidings@localhost"
+#: How often it is asked whether it is ready, in seconds.
+_POLL = 0.1
+_ERROR_LINE = re.compile(r"^(?:\S+ \S+ \[error\] \S+|ERROR:|Error during startup:) *(\w.+)$", re.MULTILINE)
+
+_CONFIGURATION = """\
+listeners.tcp.1 = 127.0.0.1:{ports.amqp}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {ports.management}
+load_definitions = {folder}/definitions.json
+disk_free_limit.absolute = 200MB
+raft.wal_max_size_bytes = 67108864
+log.console = false
+log.file.level = info
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that a node listens on; as a wish, each stands for itself or the next free one."""
+
+    amqp: int = 5672
+    management: int = 15672
+    distribution: int = 25672
+    epmd: int = 24369
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A port that others hold, and what was taken in its stead."""
+
+    what: str
+    wish: int
+    port: int
+
+
+@dataclass
+class Node:
+    """One broker process and its name server, which keep their data in `folder` from start to start."""
+
+    folder: Path
+    wish: Ports = Ports()
+    _ports: Ports | None = field(default=None, init=False)
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.absolute()
+
+    def start(self, *, wait: bool = False) -> None:
+        """Start the broker and give back at once, or with `wait` when it is ready.
+
+        A broker that a crash left over in the folder is ended first. A node that is started again keeps its ports.
+
+        Raises:
+            ConfigurationError: no server is installed, or no port is free.
+            BrokerUnavailable: with `wait`: see `wait_ready`.
+        """
+        server, epmd = programs.rabbitmq("rabbitmq-server"), programs.epmd()
+        if server is None or epmd is None:
+            raise ConfigurationError("No RabbitMQ server is installed: install one, or set TIDINGS_RABBITMQ_URL.")
+        self.stop()
+        self._write_files()
+        self._run("epmd", [str(epmd), "-port", str(self.ports.epmd), "-address", LOOPBACK])
+        self._await_epmd()
+        self._run("rabbitmq", [str(server)])
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, seconds: float = 120.0) -> None:
+        """Wait until AMQP and the management API both answer.
+
+        Raises:
+            BrokerUnavailable: the broker stopped, or did not answer within `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.is_ready():
+            if self.pid is None:
+                raise BrokerUnavailable(f"RabbitMQ stopped while it booted: {self._reason()} (see {self.log}).")
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"RabbitMQ was not ready within {seconds:g} s: see {self.log}.")
+            time.sleep(_POLL)
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """End the broker in order, by force after `seconds`, then its name server, whichever process started them."""
+        for name in ("rabbitmq", "epmd"):
+            pidfile.end(self._pid_file(name), seconds)
+            child = self._children.pop(name, None)
+            if child is not None:
+                child.wait()
+
+    def is_ready(self) -> bool:
+        """Whether AMQP and the management API both answer now."""
+        return (
+            self.pid is not None
+            and speaks_amqp(self.ports.amqp)
+            and says_ready(f"http://{LOOPBACK}:{self.ports.management}/")
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process, None when it does not run."""
+        child = self._children.get("rabbitmq")
+        if child is not None:
+            child.poll()
+        return pidfile.read(self._pid_file("rabbitmq"))
+
+    @property
+    def ports(self) -> Ports:
+        """The ports in use: found free at the first `start`, or when first asked for, and kept from then on."""
+        if self._ports is None:
+            self._ports = _free_ports(self.wish)
+        return self._ports
+
+    @property
+    def moved(self) -> list[Moved]:
+        """The wishes for AMQP and management that could not be met."""
+        both = (("AMQP", self.wish.amqp, self.ports.amqp), ("management", self.wish.management, self.ports.management))
+        return [Moved(what, wish, port) for what, wish, port in both if wish != port]
+
+    @property
+    def amqp(self) -> str:
+        """URL of the virtual host, with its password."""
+        return f"amqp://{USER}:{self.passwords[USER]}@{LOOPBACK}:{self.ports.amqp}/{VHOST}"
+
+    @property
+    def management(self) -> str:
+        """URL of the management UI and API, with the operator's password."""
+        return f"http://{OPERATOR}:{self.passwords[OPERATOR]}@{LOOPBACK}:{self.ports.management}"
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Password by user name: made once, kept in a file that only its owner can read."""
+        return accounts.passwords(self.folder / "passwords.json")
+
+    @property
+    def log(self) -> Path:
+        """The broker's own log file."""
+        return self.folder / "log" / f"{NODE_NAME}.log"
+
+    def environment(self) -> Mapping[str, str]:
+        """All that the broker and its tools are given: nothing of the caller's environment, no file of the system's."""
+        server = programs.rabbitmq("rabbitmq-server")
+        path = programs.FOLDERS if server is None else (str(server.parent), *programs.FOLDERS)
+        return {
+            "HOME": str(self.folder),  # the Erlang cookie is read from there
+            "PATH": ":".join(path),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_PORT": str(self.ports.epmd),
+            "ERL_CRASH_DUMP": f"{self.folder}/log/erl_crash.dump",
+            "RABBITMQ_NODENAME": NODE_NAME,
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": f"{self.folder}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{self.folder}/log",
+            "RABBITMQ_CONFIG_FILE": f"{self.folder}/rabbitmq.conf",
+            "RABBITMQ_CONFIG_FILES": f"{self.folder}/conf.d/*.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{self.folder}/advanced.config",
+            "RABBITMQ_CONF_ENV_FILE": f"{self.folder}/rabbitmq-env.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{self.folder}/enabled_plugins",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{self.folder}/config",
+            "RABBITMQ_SCHEMA_DIR": f"{self.folder}/schema",
+            "RABBITMQ_PID_FILE": f"{self.folder}/beam.pid",
+            # The start script then replaces itself by the broker, so that our child is the broker: signals hit it.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def _write_files(self) -> None:
+        for name in ("mnesia", "log", "config", "schema", "conf.d"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "rabbitmq-env.conf").write_text("")
+        (self.folder / "advanced.config").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(ports=self.ports, folder=self.folder))
+        keep_private(self.folder / "definitions.json", accounts.definitions(self.passwords))
+        if not (cookie := self.folder / ".erlang.cookie").exists():
+            keep_private(cookie, secrets.token_hex(16))
+
+    def _run(self, name: str, command: list[str]) -> None:
+        with (self.folder / "log" / f"{name}.out").open("wb") as output:
+            # A session of its own: Ctrl-C in a terminal goes to whoever started the node, who then ends it in order.
+            child = subprocess.Popen(  # noqa: S603  # a program that was found, and arguments of ours
+                command, env=self.environment(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self._children[name] = child
+        pidfile.write(self._pid_file(name), child.pid)
+
+    def _await_epmd(self) -> None:
+        """Else the broker starts a name server of its own, which outlives it."""
+        deadline = time.monotonic() + 10
+        while not answers(self.ports.epmd):
+            if time.monotonic() > deadline or self._children["epmd"].poll() is not None:
+                raise BrokerUnavailable(f"Erlang's name server did not start: see {self.folder}/log/epmd.out.")
+            time.sleep(0.02)
+
+    def _pid_file(self, name: str) -> Path:
+        return self.folder / f"{name}.pid"
+
+    def _reason(self) -> str:
+        """Why it stopped, in one line, out of the pages that an Erlang program says on its way out."""
+        said = (self.folder / "log" / "rabbitmq.out").read_text(errors="replace")
+        if "eaddrinuse" in said or "dist_port_already_used" in said:
+            return "another program took one of its ports meanwhile, so try again"
+        errors = [match.group(1) for match in _ERROR_LINE.finditer(said)]
+        return next((error for error in errors if error != "BOOT FAILED"), "its log may say why")
+
+
+def _free_ports(wish: Ports) -> Ports:
+    found = wish
+    taken: set[int] = set()
+    for name in ("amqp", "management", "distribution", "epmd"):
+        port = free_port(getattr(wish, name), taken)
+        taken.add(port)
+        found = replace(found, **{name: port})
+    return found

@@ -1,0 +1,51 @@
+"""Where `./tidings up` keeps things inside the state folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Paths below one state folder, which must be absolute: programs are started elsewhere."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        """Addresses, passwords and processes of what runs (`Settings.local_file`)."""
+        return self.folder / "local.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by `up` as long as it runs; never removed, else two could hold it."""
+        return self.folder / "up.lock"
+
+    @property
+    def supervisor(self) -> Path:
+        """Pid file of `up` itself."""
+        return self.folder / "run" / "up.pid"
+
+    @property
+    def rabbitmq(self) -> Path:
+        """Folder of the private node."""
+        return self.folder / "rabbitmq"
+
+    @property
+    def mailbox(self) -> Path:
+        """Folder of the mails that the built-in sink took."""
+        return self.folder / "mailbox"
+
+    def pid_file(self, name: str) -> Path:
+        """Which process a program is."""
+        return self.folder / "run" / f"{name}.pid"
+
+    def log(self, name: str) -> Path:
+        """What a program said since a detached `up`."""
+        return self.folder / "logs" / f"{name}.log"
+
+    def make(self) -> "Places":
+        """Make the folders; the state folder is for its owner only, as it will hold mails and passwords."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.supervisor, self.log("up")):
+            path.parent.mkdir(exist_ok=True)
+        return self

@@ -1,0 +1,117 @@
+"""E-mail: a template and values in, one message to one recipient out, over a connection that stays open."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email import policy
+from email.charset import QP, Charset
+from email.header import Header
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.utils import format_datetime, formataddr, parseaddr
+from pathlib import Path
+from typing import Any
+
+import css_inline
+from email_validator import EmailNotValidError, validate_email
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, select_autoescape
+
+from infra.effects import Intent
+from infra.errors import ConfigurationError, EffectRefused
+from infra.smtp import Smtp
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_UTF8 = Charset("utf-8")
+_UTF8.body_encoding = QP
+#: The older of Python's two ways to write a message: the newer one parses each header again, for four times the time.
+_WIRE = policy.compat32.clone(linesep="\r\n")
+#: For the rare address whose local part is not ASCII, which the older way cannot write (RFC 6532).
+_WIRE_UTF8 = policy.SMTPUTF8
+
+
+class Templates:
+    """A mail is `<name>.subject.txt`, `<name>.txt` and, if it has one, `<name>.html`, whose style sheet is inlined."""
+
+    def __init__(self, folder: Path) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        )
+        self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
+
+    def render(self, name: str, values: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        """Subject, text and HTML.
+
+        Raises:
+            EffectRefused: there is no such template, or a value that it needs is missing.
+        """
+        try:
+            subject = self._jinja.get_template(f"{name}.subject.txt").render(values)
+            text = self._jinja.get_template(f"{name}.txt").render(values)
+            return one_line(subject), text, self._html(name, values)
+        except TemplateNotFound as error:
+            raise EffectRefused(f"There is no mail template {error.name}.") from None
+        except TemplateError as error:
+            raise EffectRefused(f"The mail template {name} cannot be rendered: {error}.") from None
+
+    def _html(self, name: str, values: Mapping[str, Any]) -> str | None:
+        try:
+            template = self._jinja.get_template(f"{name}.html")
+        except TemplateNotFound:
+            return None
+        return self._inliner.inline(template.render(values))
+
+
+class Mailer:
+    """Performs the effect `mail`; one for all threads of a program."""
+
+    def __init__(self, url: str, *, sender: str, templates: Templates) -> None:
+        name, self._from = parseaddr(sender)
+        if "@" not in self._from:
+            raise ConfigurationError("TIDINGS_MAIL_FROM holds no address, as in 'Tidings <no-reply@example.org>'.")
+        self._sender = formataddr((name, self._from))
+        self._domain = self._from.rpartition("@")[2]
+        self._templates = templates
+        self._smtp = Smtp(url)
+
+    def perform(self, intent: Intent) -> None:
+        """Send one mail; the Message-ID comes from the intent's key, so a second copy can be recognised.
+
+        Raises:
+            EffectRefused: the server, or the address or template, makes a further try useless.
+            EffectFailed: a further try may help.
+            EffectUnknown: the connection was lost while the server's last word was awaited.
+        """
+        to = _address(intent.arguments["to"])
+        subject, text, html = self._templates.render(intent.arguments["template"], intent.arguments["values"])
+        self._smtp.send(self._from, to, self._message(intent.key, to, subject, text, html))
+
+    def _message(self, key: str, to: str, subject: str, text: str, html: str | None) -> bytes:
+        wire = _WIRE if to.isascii() else _WIRE_UTF8
+        message = MIMEMultipart("alternative", boundary=f"=-{key}", policy=wire)
+        message["From"] = self._sender
+        message["To"] = to
+        message["Subject"] = Header(subject, "ascii" if subject.isascii() else "utf-8").encode()
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = f"<{key}@{self._domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply to this one
+        message.attach(MIMEText(text, "plain", _UTF8))  # type: ignore[arg-type]  # a Charset is allowed, see its source
+        if html is not None:
+            message.attach(MIMEText(html, "html", _UTF8))  # type: ignore[arg-type]
+        return message.as_bytes(policy=wire)
+
+
+def one_line(text: str) -> str:
+    """Text without line ends and other control characters, as a header needs it."""
+    return _CONTROL.sub(" ", text).strip()
+
+
+def _address(to: str) -> str:
+    """Exactly one address, or a refusal: "a@b.c, victim@x" must never become two recipients."""
+    try:
+        address = validate_email(to, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise EffectRefused("The mail's recipient is not one address.") from None
+    return address.ascii_email or address.normalized

@@ -1,0 +1,24 @@
+"""All metrics of all programs on one page, in Prometheus's form."""
+
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400)
+
+EVENTS_ACCEPTED = Counter("tidings_events_accepted", "Events added to the outbox by a request or a fire.", ["type"])
+EVENTS_PUBLISHED = Counter("tidings_events_published", "Events that the broker confirmed into a queue.", ["type"])
+OUTBOX_ROWS = Gauge("tidings_outbox_rows", "Events that are due and not published.")
+OUTBOX_OLDEST = Gauge("tidings_outbox_oldest_seconds", "Age of the oldest event that is due and not published.")
+OUTBOX_SET_ASIDE = Gauge("tidings_outbox_set_aside", "Events that failed too often and are passed over.")
+DELIVERIES = Counter("tidings_deliveries", "Deliveries that ended, by outcome.", ["consumer", "outcome"])
+HANDLER = Histogram("tidings_handler_seconds", "Time in the handler itself.", ["consumer"], buckets=_FAST)
+END_TO_END = Histogram(
+    "tidings_end_to_end_seconds", "From the event's time to all of a consumer's effects.", ["consumer"], buckets=_LONG
+)
+CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
+RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
+
+
+def render() -> bytes:
+    """All metrics of this process in Prometheus's text format."""
+    return generate_latest()

@@ -1,0 +1,48 @@
+"""What comes in from the bus, and how it can end: the words that the broker and the delivery share."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message as it was taken from a consumer's queue; its text form never shows the body."""
+
+    body: bytes = field(repr=False)
+    #: 1 for the first try; the header `x-attempt`, which is ours, carries it over the retry tiers.
+    attempt: int = 1
+    #: The broker says that it delivered this message before (crash, lost connection).
+    redelivered: bool = False
+    #: Set by an operator's replay.
+    replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Everything that the event asked of this consumer is done and committed: acknowledge."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Publish a copy to the retry tier for `delay` seconds, wait for its confirm, then acknowledge."""
+
+    delay: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Publish a copy to the dead letters, wait for its confirm, then acknowledge."""
+
+    #: One of the reason classes of the dead letters: handler-error, not-json, unknown-type, …
+    reason: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that all deliveries need is away (the database): keep the message and try again without counting."""
+
+    error: str
+
+
+Outcome = Done | RetryLater | Park | Hold

@@ -1,0 +1,51 @@
+"""The publisher for threads: it lives in an event loop of its own, and a call returns when the broker has confirmed."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from infra.rabbitmq.messages import Message
+from infra.rabbitmq.publisher import Publisher
+
+#: Name, event types and description of a consumer, as the topology needs them.
+Consumer = tuple[str, Sequence[str], str]
+
+
+class BlockingPublisher:
+    """Retry copies and dead letters from worker threads; connects at the first use and after each loss."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._publisher = Publisher(url, name=name)
+        self._stack = ExitStack()
+        self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
+
+    def publish(self, message: Message) -> None:
+        """Publish and wait for the confirm.
+
+        Raises:
+            Unroutable: no queue takes it.
+            BrokerUnavailable: not connected, or not confirmed in time (it may still arrive).
+        """
+        self._portal.call(self._publish, message)
+
+    def declare(self, consumers: Sequence[Consumer]) -> None:
+        """Declare the whole topology with these consumers' queues.
+
+        Raises:
+            BrokerUnavailable: not connected.
+        """
+        self._portal.call(self._declare, consumers)
+
+    def close(self) -> None:
+        """Close the connection and end the loop's thread."""
+        self._portal.call(self._publisher.close)
+        self._stack.close()
+
+    async def _publish(self, message: Message) -> None:
+        await self._publisher.connect()
+        await self._publisher.publish(message)
+
+    async def _declare(self, consumers: Sequence[Consumer]) -> None:
+        await self._publisher.connect()
+        await self._publisher.declare(consumers)

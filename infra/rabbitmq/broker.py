@@ -1,0 +1,200 @@
+"""The Dramatiq broker: Dramatiq's actors, threads and CLI on our own way of consuming, acknowledging and retrying.
+
+Dramatiq's Worker starts one thread per queue that iterates over `consume(queue)`, and worker threads that take messages
+from a queue in memory. Deliveries reach that queue through `ConsumerThread.handle_message`, called by the IO thread, or
+by the worker thread that has just finished, so that no further thread has to be woken for a message (a fifth less CPU);
+the consumer thread itself idles. The Message is made here and never decoded from the wire, so nothing on the wire can
+name an actor, a queue or an option. Nothing but the outbox publishes, so `enqueue` refuses, and no delay queue exists.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import dramatiq
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import QueueNotFound
+from dramatiq.middleware import Middleware
+from dramatiq.worker import ConsumerThread, Worker
+
+from infra.outcomes import Incoming, Outcome
+from infra.rabbitmq.consuming import Consuming
+from infra.rabbitmq.deliveries import Delivery
+from infra.rabbitmq.handling import Handling
+from infra.rabbitmq.lanes import Lane
+from infra.rabbitmq.messages import Message
+from infra.rabbitmq.time_limit import HandlerTimeLimit
+from infra.rabbitmq.watchdog import Watchdog
+from infra.subscriptions import Subscription
+
+#: Seconds that deliveries in flight have when the process stops.
+GRACE = 10.0
+#: Seconds that an idle consumer thread sleeps; it delays the end of the process by as much.
+IDLE = 0.5
+
+
+class TidingsBroker(dramatiq.Broker):
+    """Consumes one queue per attached subscription; connects at the first `consume`, in the process that works."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        publish: Callable[[Message], None],
+        redeclare: Callable[[], None],
+        name: str = "tidings consumers",
+        grace: float = GRACE,
+    ) -> None:
+        """Remember, and connect to nothing.
+
+        `publish` publishes and waits for the confirm, `redeclare` declares the topology again; both may raise, and are
+        called again later then. `grace` is in seconds.
+
+        Raises:
+            ConfigurationError: the URL cannot be read.
+        """
+        self._limit = HandlerTimeLimit()
+        self._publish = publish
+        self._lanes: dict[str, Lane] = {}
+        self._consuming = Consuming(url, name, redeclare)
+        #: Told the consumer, the outcome (done, retrylater, park, hold) and the seconds of each call of `handle`.
+        self.on_outcome: Callable[[str, str, float], None] | None = None
+        super().__init__(middleware=[self._limit, _Lifecycle(self._lanes, self._consuming, self._limit, grace)])
+
+    @property
+    def threads(self) -> int:
+        """Worker threads needed for every lane to be full at once."""
+        return sum(lane.concurrency for lane in self._lanes.values())
+
+    @property
+    def attached(self) -> dict[str, bool]:
+        """Whether each consumer is being delivered to right now."""
+        return {name: lane.attached for name, lane in self._lanes.items()}
+
+    @property
+    def connected(self) -> bool:
+        """Whether the consuming connection is open."""
+        return self._consuming.connected
+
+    def attach(self, subscription: Subscription, handle: Callable[[Incoming], Outcome]) -> None:
+        """Make the lane and the actor of one consumer; `handle` decides each delivery and should not raise."""
+        name = subscription.consumer
+        handling = Handling(
+            consumer=name,
+            handle=handle,
+            timeout=subscription.timeout,
+            publish=self._publish,
+            limit=self._limit,
+            stopping=self._consuming.stopping,
+            observe=self._observe,
+        )
+        self._lanes[name] = Lane(name, subscription.concurrency)
+        dramatiq.Actor(
+            handling.run,
+            broker=self,
+            actor_name=name,
+            queue_name=name,
+            priority=0,
+            options={"time_limit": subscription.timeout * 1_000},
+        )
+
+    def install(self) -> None:
+        """Be the broker that Dramatiq's CLI finds."""
+        dramatiq.set_broker(self)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Tell the worker that there is a consumer; the queue itself is declared by the topology."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = None
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> Consumer:  # noqa: ARG002  # a lane knows its own
+        """Attach the queue's lane; called by the worker's consumer thread.
+
+        Raises:
+            QueueNotFound: no subscription of that name was attached.
+        """
+        if queue_name not in self._lanes:
+            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
+        lane = self._lanes[queue_name]
+        self._consuming.consume(lane)
+        return _LaneConsumer(lane, self._consuming)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> NoReturn:  # noqa: ARG002
+        """Refuse.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("Nothing but the outbox publishes: add the event there (context.publish, `at` for later).")
+
+    def close(self) -> None:
+        """Send the last acks and close the connection; what is unacked goes back to its queue."""
+        self._consuming.close()
+
+    def _observe(self, consumer: str, outcome: str, seconds: float) -> None:
+        if self.on_outcome is not None:
+            self.on_outcome(consumer, outcome, seconds)
+
+
+class _Handed(MessageProxy):
+    """A delivery in the shape that Dramatiq's worker takes."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        queue = delivery.queue
+        super().__init__(dramatiq.Message(queue, queue, (delivery,), {}, {}, delivery.message_id, 0))
+        self.delivery = delivery
+
+
+class _LaneConsumer(Consumer):
+    """Dramatiq's side of a lane: what it calls ack or nack only says that the worker is through with a delivery."""
+
+    def __init__(self, lane: Lane, consuming: Consuming) -> None:
+        self._lane = lane
+        self._consuming = consuming
+
+    def __next__(self) -> MessageProxy | None:
+        time.sleep(IDLE)
+        return None
+
+    def ack(self, message: MessageProxy) -> None:
+        delivery: Delivery = message.delivery
+        self._consuming.settle(delivery)
+        self._lane.release()
+
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Leave what was never started to the broker, which delivers it again when the connection closes."""
+
+
+class _Lifecycle(Middleware):
+    """Ties the worker's life to ours: deliveries in, threads watched, and the order of the end."""
+
+    def __init__(self, lanes: dict[str, Lane], consuming: Consuming, limit: HandlerTimeLimit, grace: float) -> None:
+        self._lanes = lanes
+        self._consuming = consuming
+        self._limit = limit
+        self._grace = grace
+        self._watchdog: Watchdog | None = None
+
+    def after_consumer_thread_boot(self, _broker: dramatiq.Broker, thread: ConsumerThread) -> None:
+        self._lanes[thread.queue_name].hand = lambda delivery: thread.handle_message(_Handed(delivery))
+
+    def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
+        def threads() -> list[threading.Thread]:
+            return [*worker.workers, *worker.consumers.values(), self._limit.thread, *self._consuming.threads]
+
+        self._watchdog = Watchdog(threads)
+        self._watchdog.start()
+
+    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._consuming.stop()
+        self._limit.end_within(self._grace)
+
+    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        self._consuming.close()

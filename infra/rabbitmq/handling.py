@@ -1,0 +1,154 @@
+"""What Dramatiq runs for one delivery: the handler's side decides the outcome, and the outcome decides the verdict.
+
+Everything that decides lies in here and nothing in a middleware: Dramatiq logs and swallows what a middleware raises,
+and then acknowledges.
+"""
+
+import itertools
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+from dramatiq.middleware import TimeLimitExceeded
+
+from infra.errors import MessageRefused
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
+from infra.rabbitmq.dead_letters import dead_message
+from infra.rabbitmq.deliveries import Delivery, Verdict
+from infra.rabbitmq.messages import Message
+from infra.rabbitmq.retries import retry_message
+from infra.rabbitmq.time_limit import HandlerTimeLimit
+
+#: Seconds before an event is tried again whose handling ended in an error that nobody foresaw.
+INTERNAL_RETRY = 5
+#: Seconds between two tries while something that all deliveries need is away: these, then the last again and again.
+PAUSES = (1.0, 2.0, 3.0, 4.0, 5.0)
+#: Tries to publish a copy, 10 to 20 minutes in all, before the original is given back (which the broker counts).
+PUBLISH_TRIES = 120
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """One consumer's deliveries, from `handle` to the verdict."""
+
+    consumer: str
+    handle: Callable[[Incoming], Outcome]
+    #: Seconds that one call of `handle` may take.
+    timeout: float
+    #: Publishes and waits for the confirm.
+    publish: Callable[[Message], None]
+    limit: HandlerTimeLimit
+    stopping: threading.Event
+    #: Told the consumer, the outcome and the seconds of each call of `handle`.
+    observe: Callable[[str, str, float], None]
+
+    def run(self, delivery: Delivery) -> None:
+        """Handle one delivery and record what is to become of it; one that must not be started any more is left."""
+        delivery.verdict = Verdict.REQUEUE
+        if not self._may_go_on(delivery):
+            delivery.verdict = Verdict.LEAVE
+            return
+        incoming = delivery.incoming()
+        delivery.verdict = self._settle(delivery, incoming, self._outcome(delivery, incoming))
+
+    def _outcome(self, delivery: Delivery, incoming: Incoming) -> Outcome:
+        for pause in _pauses():
+            outcome = self._attempt(delivery, incoming)
+            if not isinstance(outcome, Hold):
+                break
+            self._warn("delivery held", delivery, outcome.error, again_in=pause)
+            if not self._go_on_after(pause, delivery):
+                break
+        return outcome
+
+    def _attempt(self, delivery: Delivery, incoming: Incoming) -> Outcome:
+        started = time.perf_counter()
+        try:
+            outcome = self.limit.call(self.handle, incoming, self.timeout)
+        except BaseException as error:  # noqa: BLE001  # even an interrupt or a SystemExit must end in a decision
+            outcome = self._after_escape(delivery, error)
+        self.observe(self.consumer, type(outcome).__name__.lower(), time.perf_counter() - started)
+        return outcome
+
+    def _after_escape(self, delivery: Delivery, error: BaseException) -> Outcome:
+        name = f"internal: {type(error).__name__}"
+        self._warn("handling failed", delivery, name, where=_where(error))
+        if self.stopping.is_set() and isinstance(error, TimeLimitExceeded):
+            return Hold(name)  # not the event's fault, so it costs no try
+        return RetryLater(INTERNAL_RETRY, name)
+
+    def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
+        match outcome:
+            case Done():
+                return Verdict.ACK
+            case RetryLater():
+                copy = retry_message(
+                    delivery.message(),
+                    consumer=self.consumer,
+                    delay=outcome.delay,
+                    attempt=incoming.attempt,
+                    error=outcome.error,
+                )
+            case Park():
+                copy = dead_message(
+                    delivery.message(),
+                    consumer=self.consumer,
+                    reason=outcome.reason,
+                    attempt=incoming.attempt,
+                    error=outcome.error,
+                )
+            case Hold():
+                return Verdict.LEAVE
+            case _:
+                assert_never(outcome)
+        return self._replace(delivery, copy)
+
+    def _replace(self, delivery: Delivery, copy: Message) -> Verdict:
+        # The original is safe as long as it is not acknowledged: so wait for the broker rather than give it back, which
+        # the broker counts toward the delivery limit.
+        for pause in itertools.islice(_pauses(), PUBLISH_TRIES):
+            try:
+                self.publish(copy)
+                return Verdict.ACK
+            except MessageRefused as error:
+                self._warn("copy refused, so the broker moves the original", delivery, str(error))
+                return Verdict.REJECT
+            except Exception as error:  # noqa: BLE001  # whatever it was: not confirmed means not acknowledged
+                self._warn("copy not published", delivery, f"{type(error).__name__}: {error}", again_in=pause)
+            if not self._go_on_after(pause, delivery):
+                return Verdict.LEAVE
+        return Verdict.REQUEUE
+
+    def _go_on_after(self, pause: float, delivery: Delivery) -> bool:
+        self.stopping.wait(pause)
+        return self._may_go_on(delivery)
+
+    def _may_go_on(self, delivery: Delivery) -> bool:
+        return delivery.live and not self.stopping.is_set()
+
+    def _warn(self, event: str, delivery: Delivery, error: str, **more: object) -> None:
+        log.warning(
+            event,
+            consumer=self.consumer,
+            message_id=delivery.message_id,
+            type=delivery.properties.type,
+            size=len(delivery.body),
+            error=error,
+            **more,
+        )
+
+
+def _pauses() -> Iterator[float]:
+    return itertools.chain(PAUSES, itertools.repeat(PAUSES[-1]))
+
+
+def _where(error: BaseException) -> str:
+    """File and line only: an error's text may quote the body."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"

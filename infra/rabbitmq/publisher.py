@@ -1,0 +1,207 @@
+"""Publishes messages and returns only when the broker has taken them into a queue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError, PublishError
+from aiormq.exceptions import ChannelAccessRefused
+
+from events.envelope import MAX_BYTES
+from infra.errors import (
+    BrokerUnavailable,
+    ChannelRefused,
+    MessageRefused,
+    NotConfirmed,
+    PublishRejected,
+    TidingsError,
+    Unroutable,
+)
+from infra.rabbitmq import topology
+from infra.rabbitmq.link import Link
+from infra.rabbitmq.messages import Message, event_message
+
+__all__ = ["Message", "Publisher", "event_message"]
+
+#: Gives the consumers to declare on a new connection.
+Consumers = Callable[[], Awaitable[Iterable[topology.Consumer]]]
+
+
+class Publisher:
+    """One connection, opened when it is needed, replaced when it is lost; for one event loop."""
+
+    def __init__(self, url: str, *, name: str, deadline: float = 5.0) -> None:
+        self._url = url
+        self._name = name
+        self._deadline = deadline
+        self._link: Link | None = None
+        self._attempt: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._consumers: Consumers | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a publish can go out without connecting first."""
+        return self._link is not None and self._link.usable
+
+    def on_connect(self, consumers: Consumers) -> None:
+        """Declare these consumers' queues on each connection from now on, before anything is published on it."""
+        self._consumers = consumers
+        self._drop()
+
+    async def connect(self) -> None:
+        """Connect unless that is done; callers that come meanwhile share the attempt.
+
+        Raises:
+            BrokerUnavailable: nobody answers, the login is refused, or the broker holds publishers back.
+            TopologyConflict: see `declare`.
+        """
+        if self.connected:
+            return
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._replace())
+            self._attempt.add_done_callback(self._attempt_ended)
+        await asyncio.shield(self._attempt)
+
+    async def publish(self, message: Message) -> None:
+        """Publish and wait for the confirm; calls that are started in order go out in order.
+
+        Raises:
+            MessageRefused: the message itself is at fault.
+            Unroutable: no queue takes it.
+            PublishRejected: a queue does not take it now, or this program may not send such messages.
+            NotConfirmed: no answer within the deadline; the message may arrive all the same.
+            BrokerUnavailable: no connection, or it was lost; the message may have arrived.
+        """
+        if len(message.body) > MAX_BYTES:
+            raise MessageRefused(
+                f"The event {message.message_id} has {len(message.body)} bytes; {MAX_BYTES} are allowed."
+            )
+        await self.connect()
+        link = self._link
+        if link is None:
+            raise BrokerUnavailable("The connection to RabbitMQ was closed.")
+        await self._send(link, message)
+
+    async def declare(self, consumers: Iterable[topology.Consumer]) -> None:
+        """Declare the topology with these consumers' queues, on a channel of its own.
+
+        Raises:
+            TopologyConflict: an exchange or queue exists with other arguments.
+            BrokerUnavailable: no connection, or it was lost.
+        """
+        await self.connect()
+        if self._link is not None:
+            await self._declare(self._link, consumers)
+
+    async def close(self) -> None:
+        """Close the connection; what is in flight fails."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            await asyncio.wait([self._attempt])
+        self._drop()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _send(self, link: Link, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._deadline):
+                await link.send(message)
+        except (*CONNECTION_EXCEPTIONS, TypeError, ValueError) as error:
+            raise self._failure(link, message, error) from error
+        except asyncio.CancelledError:
+            link.doubtful = True
+            if _is_cancelled():
+                raise
+            raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
+
+    def _failure(self, link: Link, message: Message, error: BaseException) -> TidingsError:
+        what = f"the event {message.message_id} ({message.type})"
+        match error:
+            case PublishError():
+                return Unroutable(f"No queue takes {what}: declare a consumer (./tidings consumers declare).")
+            case DeliveryError():
+                return PublishRejected(f"A queue did not take {what}: it is full, or its leader is away.")
+            case TimeoutError():
+                link.doubtful = True
+                return NotConfirmed(f"RabbitMQ did not confirm {what} within {self._deadline:g} s.")
+            case TypeError() | ValueError():
+                return MessageRefused(f"AMQP cannot carry {what}: {error}.")
+            case _:
+                return _loss(link, what, error)
+
+    async def _replace(self) -> None:
+        if self._link is not None and self._link.is_open:
+            await self._wait_while_blocked(self._link)
+        self._drop()
+        link = await self._open()
+        try:
+            if self._consumers is not None:
+                await self._declare(link, await self._consumers())
+        except BaseException:
+            self._say_goodbye(link)
+            raise
+        self._link = link
+
+    async def _wait_while_blocked(self, link: Link) -> None:
+        """Under an alarm a new connection is no help: its first publish would block it, and arrive late, too."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                await link.unblocked()
+        except TimeoutError:
+            raise BrokerUnavailable(
+                "RabbitMQ takes no messages (memory or disk alarm): free memory or disk on its machine."
+            ) from None
+
+    async def _open(self) -> Link:
+        try:
+            return await Link.open(self._url, name=self._name, seconds=self._deadline)
+        except TimeoutError:
+            raise BrokerUnavailable(f"RabbitMQ did not answer within {self._deadline:g} s.") from None
+        except CONNECTION_EXCEPTIONS as error:
+            raise BrokerUnavailable(
+                f"RabbitMQ cannot be reached: {_text(error)}. Is it up, is its URL right?"
+            ) from error
+
+    async def _declare(self, link: Link, consumers: Iterable[topology.Consumer]) -> None:
+        try:
+            channel = await link.channel()
+            await topology.declare(channel, consumers)
+            await channel.close()
+        except CONNECTION_EXCEPTIONS as error:
+            raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {_text(error)}.") from error
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            self._say_goodbye(link)
+
+    def _say_goodbye(self, link: Link) -> None:
+        task = asyncio.create_task(link.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _attempt_ended(self, attempt: asyncio.Task[None]) -> None:
+        self._attempt = None
+        if not attempt.cancelled():
+            attempt.exception()  # whoever waited has it; when all of them were cancelled nobody does
+
+
+def _loss(link: Link, what: str, error: BaseException) -> TidingsError:
+    """Why a channel was lost: over this publish, over another one, or for reasons of its own."""
+    refused = isinstance(error, ChannelPreconditionFailed | ChannelAccessRefused)
+    if not refused:
+        return BrokerUnavailable(f"The connection to RabbitMQ was lost: {_text(error)}.")
+    if not link.lost_alone:
+        return ChannelRefused(f"RabbitMQ refused one of several messages: {error}.")
+    kind = MessageRefused if isinstance(error, ChannelPreconditionFailed) else PublishRejected
+    return kind(f"RabbitMQ refuses {what}: {error}.")
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled, rather than a future that aiormq ended with a CancelledError of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

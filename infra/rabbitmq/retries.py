@@ -1,0 +1,31 @@
+"""The copy of a message that waits in a retry tier and then returns to its one consumer."""
+
+from dataclasses import replace
+from typing import Any
+
+from infra.rabbitmq.messages import ATTEMPT, TRACEPARENT, Message
+from infra.rabbitmq.topology import tier_at_least
+
+#: Header: whose delivery failed; also the routing key.
+CONSUMER = "x-tidings-consumer"
+#: Header: what went wrong, one line.
+ERROR = "x-tidings-error"
+#: Characters of an error in a header.
+LONGEST_ERROR = 500
+
+
+def retry_message(original: Message, *, consumer: str, delay: float, attempt: int, error: str) -> Message:
+    """A copy for the tier that waits at least `delay` seconds; `attempt` is the number of the try that failed."""
+    headers = own_headers(original, consumer=consumer, attempt=attempt + 1, error=error)
+    return replace(original, exchange=tier_at_least(delay)[1], routing_key=consumer, headers=headers)
+
+
+def own_headers(original: Message, *, consumer: str, attempt: int, error: str) -> dict[str, Any]:
+    """Fresh headers: of the original's only the trace is kept, for the broker would count a copied `x-death` on."""
+    trace = original.headers.get(TRACEPARENT)
+    return {
+        ATTEMPT: attempt,
+        CONSUMER: consumer,
+        ERROR: " ".join(error.split())[:LONGEST_ERROR],
+        **({TRACEPARENT: trace} if isinstance(trace, str) else {}),
+    }

@@ -1,0 +1,240 @@
+"""The relay: brings the events of the outbox to the broker, and moves those that it confirmed to the event log."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+import structlog
+from sqlmodel import Session
+
+from infra.database import consumers, event_log, notifications, outbox
+from infra.database.engine import Database
+from infra.database.leases import Holding
+from infra.database.outbox import Due
+from infra.errors import (
+    BrokerUnavailable,
+    ChannelRefused,
+    DatabaseUnavailable,
+    LeaseLost,
+    MessageRefused,
+    NotConfirmed,
+    TidingsError,
+    TopologyConflict,
+    Unroutable,
+)
+from infra.rabbitmq.publisher import Publisher, event_message
+from infra.rabbitmq.topology import Consumer
+from infra.relaying import batches
+from infra.relaying.batches import Result
+from infra.relaying.holds import Holds
+from infra.relaying.pace import Backoff, Pace
+from infra.relaying.tenure import Tenure
+
+T = TypeVar("T")
+State = Literal["active", "standby", "waiting for the broker"]
+log = structlog.get_logger(__name__)
+
+#: Name of the lease: one relay is active per database.
+LEASE = "relay"
+#: Seconds that the lease lasts from each renewal; the next relay takes over after this and one `tenure.EVERY`.
+LEASE_SECONDS = 3.0
+#: Events in one batch, at most.
+BATCH = 200
+#: Failed tries of a row that is at fault itself, before it is set aside.
+SET_ASIDE_AFTER = 10
+#: Seconds between two looks into SQLite's outbox, for rows that other processes added.
+POLL = 0.1
+#: Seconds between two looks into PostgreSQL's, which tells of such rows itself.
+SLOW_POLL = 5.0
+
+
+class Relay:
+    """One per process that may publish; of all of them one is active, the others stand by."""
+
+    def __init__(self, database: Database, publisher: Publisher, *, holder: str, holds: Holds | None = None) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._tenure = Tenure(database, Holding(LEASE, holder, LEASE_SECONDS))
+        self._holds = holds or Holds()
+        self._reader = ThreadPoolExecutor(1, "relay")
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pace = Pace()
+        self._backoff = Backoff()
+        self._trouble: str | None = None
+        #: Rows to publish one by one, to find the one that cost us the channel.
+        self._one_by_one = 0
+        #: Called with each batch that was moved to the event log.
+        self.on_published: Callable[[Sequence[Due]], None] = lambda _: None
+
+    @property
+    def state(self) -> State:
+        """What this relay does, in words for people."""
+        if not self._tenure.held:
+            return "standby"
+        return "active" if self._publisher.connected else "waiting for the broker"
+
+    @property
+    def problem(self) -> str | None:
+        """Why events wait here, in one line for readiness; None while all is well, and on a stand-by."""
+        return (self._trouble or self._holds.problem) if self._tenure.held else None
+
+    def wake(self) -> None:
+        """Look into the outbox now; may be called from any thread."""
+        if self._loop is not None and not self._woken.is_set():
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def run(self) -> None:
+        """Publish while the lease is ours, until cancelled; then give it back. Once per relay."""
+        self._loop = asyncio.get_running_loop()
+        self._publisher.on_connect(self._consumers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tenure.keep())
+                group.create_task(self._listen())
+                await self._publish_for_ever()
+        finally:
+            await self._tenure.release()
+            self._reader.shutdown(wait=False)
+
+    async def _listen(self) -> None:
+        """Be woken when another process adds events: by NOTIFY, or on SQLite, while the lease is ours, by its bell."""
+        bell = self._database.bell
+        if bell is None:
+            await notifications.listen(self._database.engine.url, self.wake)
+            return
+        while True:
+            await self._tenure.gained()
+            with bell.answering(self._woken.set):
+                await self._tenure.ended()
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            await self._tenure.gained()
+            try:
+                await self._turn()
+            except LeaseLost:
+                self._tenure.lost()
+            except (BrokerUnavailable, DatabaseUnavailable, TopologyConflict) as error:
+                await self._recover(error)
+
+    async def _turn(self) -> None:
+        await self._publisher.connect()
+        self._woken.clear()
+        held = self._holds.waiting()
+        rows, upcoming = await self._read(lambda session: _peek(session, *held))
+        if len(rows) < BATCH:
+            self._holds.tidy(rows, held)
+        if rows:
+            await self._publish(rows)
+        else:
+            self._recovered()
+            await self._wait(upcoming)
+        if rows and len(rows) < BATCH and not self._one_by_one:
+            await self._pace.wait()
+
+    async def _publish(self, rows: Sequence[Due]) -> None:
+        together, alone = self._holds.choose(rows)
+        tries = [together[:1] if self._one_by_one else together, *([row] for row in alone)]
+        for batch in tries:
+            result = await batches.publish(batch, self._send)
+            await self._settle(result)
+            self._learn(result, len(batch))
+            if result.lost is not None:
+                raise result.lost
+            self._recovered()
+            if any(isinstance(error, Unroutable) for _, error in result.failed.values()):
+                await self._publisher.declare(await self._consumers())
+
+    async def _send(self, row: Due) -> None:
+        await self._publisher.publish(event_message(row.event_id, row.type, row.body.encode()))
+
+    async def _settle(self, result: Result) -> None:
+        """Write down how a batch fared; confirmed events are not published again because the database is away."""
+        at_fault = {
+            sequence: str(error) for sequence, (_, error) in result.failed.items() if isinstance(error, MessageRefused)
+        }
+        while result.confirmed or at_fault:
+            at = time.monotonic()
+            try:
+                await self._write(lambda session: self._move(session, result.confirmed, at_fault))
+            except DatabaseUnavailable as error:
+                await self._recover(error)
+                continue
+            self._settled(result.confirmed, at)
+            return
+
+    def _settled(self, confirmed: Sequence[Due], at: float) -> None:
+        if confirmed:
+            self._tenure.renewed(at)
+            self.on_published(confirmed)
+
+    def _move(self, session: Session, confirmed: Sequence[Due], at_fault: dict[int, str]) -> None:
+        if confirmed:
+            event_log.publish(session, confirmed, lease=self._tenure.holding)
+        outbox.blame(session, at_fault, set_aside_after=SET_ASIDE_AFTER)
+
+    def _learn(self, result: Result, tried: int) -> None:
+        """Draw the conclusions of a batch: what is held back, and whether to go on one by one."""
+        for row in result.confirmed:
+            self._holds.published(row)
+        for row, error in result.failed.values():
+            if isinstance(error, NotConfirmed) or not isinstance(error, BrokerUnavailable):
+                self._hold(row, error)
+        if isinstance(result.lost, ChannelRefused):
+            self._one_by_one = tried
+        elif self._one_by_one:
+            self._one_by_one = 0 if result.failed else self._one_by_one - 1
+
+    def _hold(self, row: Due, error: TidingsError) -> None:
+        if self._holds.failed(row, error):
+            log.warning("event not published", event_id=row.event_id, type=row.type, error=str(error))
+        if isinstance(error, MessageRefused) and row.attempts + 1 >= SET_ASIDE_AFTER:
+            log.error("event set aside", event_id=row.event_id, type=row.type, error=str(error))
+            self._holds.forget(row.sequence)
+
+    async def _recover(self, error: TidingsError) -> None:
+        if str(error) != self._trouble:
+            log.warning("relay waits", reason=str(error))
+        self._trouble = str(error)
+        await self._backoff.wait()
+
+    def _recovered(self) -> None:
+        self._trouble = None
+        self._backoff.reset()
+
+    async def _wait(self, upcoming: datetime | None) -> None:
+        """Until somebody wakes us, something that waited is due, or it is time for a look."""
+        seconds = [POLL if self._database.is_sqlite else SLOW_POLL]
+        if upcoming is not None:
+            seconds.append((upcoming - datetime.now(UTC)).total_seconds())
+        if (held := self._holds.seconds()) is not None:
+            seconds.append(held)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, min(seconds))):
+                await self._woken.wait()
+
+    async def _consumers(self) -> list[Consumer]:
+        rows = await self._read(consumers.declared)
+        return [(row.consumer, row.types, row.description) for row in rows]
+
+    async def _read(self, look: Callable[[Session], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._look, look)
+
+    def _look(self, look: Callable[[Session], T]) -> T:
+        with self._database.reading() as session:
+            return look(session)
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        return await asyncio.wrap_future(self._database.submit(work))
+
+
+def _peek(session: Session, types: Collection[str], rows: Collection[int]) -> tuple[list[Due], datetime | None]:
+    """What is due without what is held back; if that is nothing, when the next row will be."""
+    due = outbox.due(session, BATCH, without_types=types, without_rows=rows)
+    return due, None if due else outbox.next_at(session)

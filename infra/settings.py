@@ -1,0 +1,120 @@
+"""The environment, read once into one frozen object; no other module looks at `os.environ`."""
+
+import json
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """What a program of Tidings needs to know: variables `TIDINGS_…`, else what `./tidings up` runs here."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDINGS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    #: SQLAlchemy URL: `sqlite:///file` or `postgresql+psycopg://…`. Unset: the embedded file in the state folder.
+    database_url: str | None = None
+    #: `amqp://user:password@host:port/vhost`. Unset: the node that `./tidings up` runs.
+    rabbitmq_url: str | None = None
+    #: `smtp://user:password@host:port`, `smtps://…` or `smtp+starttls://…`. Unset: the built-in mail sink.
+    smtp_url: str | None = None
+    #: Sender of all mails.
+    mail_from: str = "Tidings <no-reply@tidings.example>"
+    #: Bearer token for all routes that are not public. Unset: made once and kept in the state folder.
+    operator_token: SecretStr | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8000, ge=0, le=65535)
+    #: Where the consumers and the scheduler serve /livez, /readyz and /metrics; 0 takes any free port.
+    probe_port: int = Field(default=0, ge=0, le=65535)
+    #: Where everything that this installation keeps lies.
+    state_dir: Path = Path(".tidings")
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @cached_property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{self.state_dir.absolute() / 'tidings.db'}"
+
+    @cached_property
+    def rabbitmq(self) -> str:
+        """URL of the broker.
+
+        Raises:
+            ConfigurationError: none is set and `./tidings up` has made none here.
+        """
+        return self.rabbitmq_url or self._local("amqp", "RabbitMQ", "TIDINGS_RABBITMQ_URL")
+
+    @cached_property
+    def smtp(self) -> str:
+        """URL of the mail server.
+
+        Raises:
+            ConfigurationError: none is set and `./tidings up` has made none here.
+        """
+        return self.smtp_url or self._local("smtp", "mail server", "TIDINGS_SMTP_URL")
+
+    @cached_property
+    def token(self) -> str:
+        """The operator's bearer token; made, and kept readable by the owner only, when none is set."""
+        if self.operator_token is not None:
+            return self.operator_token.get_secret_value()
+        if not self.token_file.exists():
+            keep_private(self.token_file, secrets.token_urlsafe(32))
+        return self.token_file.read_text().strip()
+
+    @property
+    def token_file(self) -> Path:
+        """Where the operator's token is kept when it is not set."""
+        return self.state_dir / "operator-token"
+
+    @property
+    def local_file(self) -> Path:
+        """Where `./tidings up` writes the addresses and passwords of what it runs (mode 600)."""
+        return self.state_dir / "local.json"
+
+    def _local(self, key: str, what: str, variable: str) -> str:
+        try:
+            known: dict[str, Any] = json.loads(self.local_file.read_text())
+            return str(known[key])
+        except (OSError, ValueError, KeyError):
+            raise ConfigurationError(f"No {what} is known: set {variable}, or run ./tidings up first.") from None
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: names the variable that is wrong.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "TIDINGS_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']}.") from None
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment for a program that is started with these settings; all else is as this process was given it."""
+    return {**os.environ, **{f"TIDINGS_{name.upper()}": str(value) for name, value in settings.items()}}
+
+
+def environment_without_settings() -> dict[str, str]:
+    """The environment for tests and measurements, which must not meet anybody's real servers."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+
+
+def keep_private(path: Path, text: str) -> None:
+    """Write a secret so that no other user can read it at any moment, and no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)

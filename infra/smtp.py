@@ -1,0 +1,124 @@
+"""SMTP (RFC 5321) with its answers sorted by what they mean for us: for good, for now, or unknown."""
+
+import smtplib
+import ssl
+import threading
+import time
+from urllib.parse import unquote, urlsplit
+
+from infra.errors import ConfigurationError, EffectFailed, EffectRefused, EffectUnknown
+
+#: Seconds for each answer of the server.
+TIMEOUT = 10.0
+#: Seconds after which an idle connection is not trusted any more: servers close theirs after some minutes.
+_IDLE = 30.0
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+
+class Smtp:
+    """Sends messages; each thread keeps a connection of its own open between them."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ConfigurationError("TIDINGS_SMTP_URL: use smtp://host:port, smtp+starttls://… or smtps://…")
+        self._scheme = parts.scheme
+        self._host = parts.hostname
+        self._port = parts.port or _PORTS[parts.scheme]
+        self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._mine = threading.local()
+
+    def send(self, sender: str, to: str, message: bytes) -> None:
+        """Hand one message to the server; returns after its 250.
+
+        Raises:
+            EffectRefused: 5xx, or the server cannot take such an address.
+            EffectFailed: 4xx, timeout or disconnect before the message was complete.
+            EffectUnknown: timeout or disconnect after it was.
+        """
+        try:
+            self._begin(sender, to)
+            self._hand_over(message)
+        except EffectRefused:
+            raise
+        except BaseException:  # whatever it was, the connection is in the middle of something
+            self._drop()
+            raise
+        self._mine.used = time.monotonic()
+
+    def _begin(self, sender: str, to: str) -> None:
+        """Envelope; once more over a new connection when the kept one turns out to be closed."""
+        kept = self._connection() is not None
+        try:
+            self._envelope(self._connection() or self._connect(), sender, to)
+        except (smtplib.SMTPServerDisconnected, ConnectionError) as error:
+            self._drop()
+            if not kept:
+                raise EffectFailed(f"The mail server closed the connection: {error}.") from error
+            self._begin(sender, to)
+        except (smtplib.SMTPException, OSError) as error:
+            raise EffectFailed(f"The mail server cannot be reached: {error}.") from error
+
+    def _envelope(self, server: smtplib.SMTP, sender: str, to: str) -> None:
+        options = []
+        if not to.isascii():
+            if not server.has_extn("smtputf8"):
+                raise EffectRefused("The mail server takes no addresses beyond ASCII (SMTPUTF8).")
+            options = ["SMTPUTF8", "BODY=8BITMIME"]
+        _expect(250, *server.mail(sender, options), server=server)
+        _expect(250, *server.rcpt(to), server=server)
+
+    def _hand_over(self, message: bytes) -> None:
+        server = self._connection()
+        assert server is not None
+        try:
+            code, answer = server.data(message)
+        except smtplib.SMTPDataError as error:  # no 354: the message was not sent at all
+            _expect(354, error.smtp_code, error.smtp_error, server=server)
+        except (smtplib.SMTPException, OSError) as error:
+            raise EffectUnknown(f"The mail server fell silent after the message: {error}.") from error
+        else:
+            _expect(250, code, answer, server=server)
+
+    def _connection(self) -> smtplib.SMTP | None:
+        if time.monotonic() - getattr(self._mine, "used", 0.0) > _IDLE:
+            self._drop()
+        server: smtplib.SMTP | None = getattr(self._mine, "server", None)
+        return server
+
+    def _connect(self) -> smtplib.SMTP:
+        if self._scheme == "smtps":
+            context = ssl.create_default_context()
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+        if self._scheme == "smtp+starttls":
+            server.starttls(context=ssl.create_default_context())
+        server.ehlo_or_helo_if_needed()
+        if self._login is not None:
+            server.login(*self._login)
+        self._mine.server, self._mine.used = server, time.monotonic()
+        return server
+
+    def _drop(self) -> None:
+        server: smtplib.SMTP | None = getattr(self._mine, "server", None)
+        if server is not None:
+            self._mine.server = None
+            server.close()
+
+
+def _expect(wanted: int, code: int, answer: bytes | str, *, server: smtplib.SMTP) -> None:
+    """Sort the server's answer; after a refusal the connection is made fit for the next mail.
+
+    Raises:
+        EffectRefused: 5xx.
+        EffectFailed: any other answer than the wanted one.
+    """
+    if code == wanted or (wanted == 250 and code == 251):
+        return
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    said = f"The mail server answered {code} {text.strip().partition(chr(10))[0][:200]}"
+    if 500 <= code < 600:
+        server.rset()
+        raise EffectRefused(said)
+    raise EffectFailed(said)

@@ -1,0 +1,163 @@
+"""Who listens to what, as pure data: `@subscribe` records a handler, and nothing else happens until a program asks."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sqlmodel import Session
+from structlog.stdlib import BoundLogger
+
+from events.envelope import Event
+from infra.errors import ConfigurationError
+
+#: The binding key of a topic exchange that matches every event type.
+EVERY_TYPE = "#"
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST_NAME = 100
+_RESERVED = frozenset({"events", "dead", "dead-letters"})
+
+
+class Mail(Protocol):
+    """The e-mails of one delivery."""
+
+    def send(self, template: str, *, to: str, **values: Any) -> None:
+        """Intend a mail: committed with the handler's rows, sent after the commit."""
+
+
+class Context(Protocol):
+    """What a handler is given beside its event; all of it takes effect in the delivery's one commit, or not at all."""
+
+    @property
+    def event_id(self) -> str:
+        """Id of the event."""
+
+    @property
+    def subject(self) -> str | None:
+        """What the event is about, as its envelope has it."""
+
+    @property
+    def time(self) -> datetime:
+        """When it happened."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether an operator replays the event."""
+
+    @property
+    def log(self) -> BoundLogger:
+        """A logger whose lines name the event and the consumer."""
+
+    @property
+    def mail(self) -> Mail:
+        """The mails of this delivery."""
+
+    @property
+    def session(self) -> Session:
+        """The delivery's transaction, begun at its first use."""
+
+    def publish(self, event: Event, at: datetime | None = None) -> str:
+        """Add an event to the outbox, its cause being this one; `at` holds it back until then. Gives its id."""
+
+    def perform(self, effect: str, **arguments: Any) -> None:
+        """Intend any other effect: a function registered under this durable name, called after the commit."""
+
+
+Handler = Callable[[Any, Context], None]
+H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a failed delivery is tried again: one delay per further try, then the dead letters."""
+
+    #: Seconds; each must be one of the retry tiers of the topology.
+    delays: tuple[int, ...] = (5, 30, 120, 600, 3600)
+
+    def delay_after(self, attempt: int) -> int | None:
+        """Seconds to wait after this try failed (the first is 1), None to give up."""
+        return self.delays[attempt - 1] if attempt <= len(self.delays) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One consumer: its durable name is the name of its queue."""
+
+    consumer: str
+    #: Event types, or `EVERY_TYPE` alone; each is a binding key too.
+    types: tuple[str, ...]
+    handler: Handler = field(repr=False)
+    #: Deliveries in flight at once in one worker process: the consumer's own lane.
+    concurrency: int = 4
+    #: Seconds that a handler may take before it is interrupted.
+    timeout: float = 60.0
+    retry: Retry = Retry()
+    description: str = ""
+
+    def takes(self, event_type: str) -> bool:
+        """Whether events of this type are for this consumer."""
+        return self.types == (EVERY_TYPE,) or event_type in self.types
+
+
+_recorded: dict[str, Subscription] = {}
+
+
+def subscribe(
+    consumer: str,
+    *,
+    to: type[Event] | Iterable[type[Event]],
+    concurrency: int = 4,
+    timeout: float = 60.0,
+    retry: Retry = Retry(),
+) -> Callable[[H], H]:
+    """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.
+
+    Raises:
+        ConfigurationError: the name cannot name a queue or is taken, or an option makes no sense.
+    """
+    _check(consumer, concurrency, timeout)
+
+    def record(handler: H) -> H:
+        _recorded[consumer] = Subscription(
+            consumer, _types(to), handler, concurrency, timeout, retry, _first_line(handler.__doc__)
+        )
+        return handler
+
+    return record
+
+
+def recorded() -> tuple[Subscription, ...]:
+    """All subscriptions of the modules imported so far, by name."""
+    return tuple(_recorded[name] for name in sorted(_recorded))
+
+
+def forget(consumer: str) -> None:
+    """Take a record back, for a test or a module that is loaded again."""
+    _recorded.pop(consumer, None)
+
+
+def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
+    classes = (to,) if isinstance(to, type) else tuple(to)
+    if not classes:
+        raise ConfigurationError("A consumer listens to at least one event class: @subscribe(…, to=UserRegistered).")
+    return (EVERY_TYPE,) if Event in classes else tuple(sorted({cls.TYPE for cls in classes}))
+
+
+def _check(consumer: str, concurrency: int, timeout: float) -> None:
+    if len(consumer) > _LONGEST_NAME:
+        raise ConfigurationError(f"A consumer's name has {_LONGEST_NAME} characters at most: {consumer[:40]}…")
+    if not _NAME.fullmatch(consumer) or consumer in _RESERVED:
+        raise ConfigurationError(f"{consumer!r} cannot name a consumer: use words of a-z and 0-9 joined by '-'.")
+    if consumer in _recorded:
+        raise ConfigurationError(f"The name {consumer!r} is taken by {_recorded[consumer].handler.__module__}.")
+    if concurrency < 1 or timeout <= 0:
+        raise ConfigurationError(f"{consumer}: concurrency must be at least 1 and timeout above 0 seconds.")
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]

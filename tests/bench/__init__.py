@@ -1,0 +1,1 @@
+"""Our side beside the same job written plainly: `python -m tests.bench`."""

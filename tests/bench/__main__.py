@@ -1,0 +1,120 @@
+"""The bench's command line: `python -m tests.bench`."""
+
+import json
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra import commands
+from tests.bench.effects import Watch
+from tests.bench.figures import Round
+from tests.bench.measuring import Measuring, Size
+from tests.bench.report import as_json, table
+from tests.bench.servers import Servers
+from tests.bench.sides import OURS, PLAIN, Running, Side
+
+app = commands.make("Measure Tidings beside the same job written plainly.")
+SIDES = {side.name: side for side in (OURS, PLAIN)}
+
+
+class Database(StrEnum):
+    """The databases to measure on."""
+
+    sqlite = "sqlite"
+    postgresql = "postgresql"
+
+
+class SideName(StrEnum):
+    """The sides to measure."""
+
+    ours = "ours"
+    plain = "plain"
+
+
+@contextmanager
+def _servers(keep: bool) -> Iterator[Servers]:
+    folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
+    servers = Servers(folder)
+    try:
+        _say("starting RabbitMQ, PostgreSQL and the mail sink")
+        servers.start()
+        yield servers
+    except BaseException:
+        keep = True
+        raise
+    finally:
+        with _undisturbed():
+            servers.stop()
+        _say(f"logs and databases are in {folder}") if keep else shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one(servers: Servers, side: Side, database: str, number: int, size: Size) -> Round:
+    place = servers.place(side.name, database, number)
+    running = Running(side, place)
+    label = f"round {number}, {database}, {side.name}"
+    try:
+        watch = Watch(place.database, servers.mails)
+        measuring = Measuring(running, watch, servers.cpu, size, lambda text: _say(f"{label}: {text}"))
+        return measuring.measure()
+    finally:
+        with _undisturbed():
+            running.stop()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let an interruption wait meanwhile: half a clean-up would leave servers behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _say(text: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
+
+
+@app.command()
+def bench(
+    *,
+    rounds: Annotated[int, typer.Option(help="Rounds; in each, the sides take turns.", min=1)] = 3,
+    count: Annotated[int, typer.Option(help="Registrations per phase.", min=1)] = 2000,
+    clients: Annotated[int, typer.Option(help="Connections that post at once.", min=1)] = 32,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of 300 registrations.")] = False,
+    database: Annotated[list[Database] | None, typer.Option(help="Only this database; may be repeated.")] = None,
+    side: Annotated[list[SideName] | None, typer.Option(help="Only this side; may be repeated.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all rounds there.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep logs and databases, and say where.")] = False,
+) -> int:
+    """Measure Tidings beside the same job on FastAPI, SQLModel and stock Dramatiq; ends with 1 if ours did it wrong."""
+    size = Size(registrations=300, idle=30, clients=clients) if quick else Size(count, clients=clients)
+    rounds = 1 if quick else rounds
+    databases = [each.value for each in database or Database]
+    sides = [SIDES[each.value] for each in side or SideName]
+    results: dict[str, dict[str, list[Round]]] = {each: {one.name: [] for one in sides} for each in databases}
+    with _servers(keep) as servers:
+        for number in range(1, rounds + 1):
+            for each in databases:
+                # Who goes first changes from round to round, so that neither always meets the warmer machine.
+                for one in sides if number % 2 else reversed(sides):
+                    results[each][one.name].append(_one(servers, one, each, number, size))
+    typer.echo(table(results))
+    if json_file is not None:
+        settings = {"registrations": size.registrations, "idle": size.idle, "clients": clients, "rounds": rounds}
+        json_file.write_text(json.dumps(as_json(results, settings), indent=2) + "\n")
+    return int(any(one.wrong for sides_of in results.values() for one in sides_of.get("ours", ())))
+
+
+if __name__ == "__main__":
+    # A bench that is told to end (TERM) ends its servers too, as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    commands.run(app, "./tidings bench")

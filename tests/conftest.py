@@ -1,0 +1,124 @@
+"""The servers that tests run against: real ones, private to this test session, started when the first test asks."""
+
+import atexit
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.database.engine import Database, connect
+from infra.database.migrations import migrate
+from infra.local.install import ensure_postgresql, ensure_rabbitmq
+from infra.local.node import Node, Ports
+from tests.brokers import BrokerApi
+from tests.mailbox import Mailbox
+from tests.postgres import Postgres
+
+_TEMPLATE = "tidings_template"
+
+
+def pytest_configure() -> None:
+    """A test run that is told to end (TERM) ends its servers too, as one that is interrupted does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
+    """A private RabbitMQ node; a test that stops it starts it again."""
+    ensure_rabbitmq(pytestconfig.get_terminal_writer().line)
+    first = 20000 + os.getpid() % 1000 * 8  # far from what a person's own node has, and from the next session's
+    node = Node(tmp_path_factory.mktemp("rabbitmq"), Ports(first, first + 1, first + 2, first + 3))
+    atexit.register(node.stop)
+    try:
+        node.start(wait=True)
+        yield node
+    finally:
+        node.stop(seconds=0)  # at once: an orderly end takes 6 s, and nobody needs the data
+        atexit.unregister(node.stop)
+
+
+@pytest.fixture(scope="session")
+def broker_api(rabbitmq: Node) -> BrokerApi:
+    """What tests ask of, and do to, the node."""
+    return BrokerApi(rabbitmq)
+
+
+@pytest.fixture
+def vhost(broker_api: BrokerApi) -> Iterator[str]:
+    """URL of a fresh virtual host."""
+    url = broker_api.create_vhost(f"test-{secrets.token_hex(4)}")
+    yield url
+    broker_api.delete_vhost(url)
+
+
+@pytest.fixture(scope="session")
+def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
+    """A private PostgreSQL server."""
+    ensure_postgresql(pytestconfig.get_terminal_writer().line)
+    server = Postgres()
+    atexit.register(server.stop)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        atexit.unregister(server.stop)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """Name of a migrated database to copy."""
+    migrate(postgres.create(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """URL of a fresh, migrated, empty SQLite database."""
+    file = tmp_path / "tidings.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    """URL of a fresh, migrated, empty PostgreSQL database."""
+    name = f"test_{secrets.token_hex(4)}"
+    yield postgres.create(name, postgres_template)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a fresh, migrated, empty database: each test runs on both kinds."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database of either kind, connected."""
+    connected = connect(database_url)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server that keeps what it takes and fails as it is told."""
+    server = Mailbox()
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,206 @@
+"""Outbox, event log, inbox, effects, leases and recorded consumers: the same rules on both databases."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from events.envelope import Envelope, announce, decode
+from events.users import UserRegistered
+from infra.database import consumers, effects, event_log, inbox, leases, outbox, schedule_runs
+from infra.database.engine import Database
+from infra.database.leases import Holding
+from infra.effects import Intent
+from infra.errors import LeaseLost
+from infra.subscriptions import EVERY_TYPE, Subscription
+
+RELAY = Holding("relay", "me", 5.0)
+
+
+def registered(name: str = "Ada") -> Envelope:
+    return announce(UserRegistered(user_id=uuid4(), name=name, email="ada@example.com"), source="/test")
+
+
+def add(database: Database, envelopes: Iterable[Envelope], at: datetime | None = None) -> None:
+    with database.transaction() as session:
+        outbox.add_all(session, [(envelope, at) for envelope in envelopes])
+
+
+def due(database: Database, limit: int = 100) -> list[outbox.Due]:
+    with database.reading() as session:
+        return outbox.due(session, limit)
+
+
+def publish(database: Database, rows: list[outbox.Due], lease: Holding = RELAY) -> int:
+    with database.transaction() as session:
+        leases.acquire(session, lease.name, lease.holder, lease.seconds)
+    with database.transaction() as session:
+        return event_log.publish(session, rows, lease=lease)
+
+
+def test_events_are_due_in_the_order_in_which_they_were_added(database: Database) -> None:
+    sent = [registered() for _ in range(20)]
+    add(database, sent[:10])
+    add(database, sent[10:])
+    assert [envelope.id for envelope in sent] == [row.event_id for row in due(database)]
+    assert sent[0] == decode(due(database)[0].body.encode())
+
+
+def test_an_event_of_the_future_waits_and_is_announced_as_next(database: Database) -> None:
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    add(database, [registered()], later)
+    with database.reading() as session:
+        assert (later, 0) == (outbox.next_at(session), outbox.backlog(session).rows)
+    assert [] == due(database)
+
+
+def test_an_event_whose_time_has_come_is_due_after_those_that_need_not_wait(database: Database) -> None:
+    past, now = registered(), registered()
+    add(database, [past], datetime.now(UTC) - timedelta(seconds=1))
+    add(database, [now])
+    assert [now.id, past.id] == [row.event_id for row in due(database)]
+
+
+def test_the_tenth_blame_sets_a_row_aside_and_the_others_stay(database: Database) -> None:
+    poison, good = registered(), registered()
+    add(database, [poison, good])
+    sequence = due(database)[0].sequence
+    for tried in range(1, 11):
+        assert 2 == len(due(database))
+        with database.transaction() as session:
+            outbox.blame(session, {sequence: f"refused {tried}"})
+    assert [good.id] == [row.event_id for row in due(database)]
+    with database.reading() as session:
+        assert (1, 1) == (outbox.backlog(session).rows, outbox.backlog(session).set_aside)
+        kept = outbox.find(session, poison.id)
+    assert kept is not None
+    assert ("refused 10", 10, True) == (kept.error, kept.attempts, kept.set_aside)
+
+
+def test_published_rows_move_to_the_log_at_positions_without_a_gap(database: Database) -> None:
+    sent = [registered() for _ in range(7)]
+    add(database, sent)
+    rows = due(database)
+    assert (3, 7) == (publish(database, rows[:3]), publish(database, rows[3:]))
+    assert [] == due(database)
+    with database.reading() as session:
+        positions = [event_log.find(session, envelope.id) for envelope in sent]
+        assert 7 == event_log.last_position(session)
+    assert list(range(1, 8)) == [row.position for row in positions if row is not None]
+
+
+def test_a_relay_that_lost_its_lease_moves_nothing(database: Database) -> None:
+    add(database, [registered()])
+    rows = due(database)
+    with database.transaction() as session:
+        leases.acquire(session, "relay", "another", 30.0)
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        event_log.publish(session, rows, lease=RELAY)
+    assert rows == due(database)
+
+
+def test_a_lease_is_for_one_until_it_runs_out_or_is_released(database: Database) -> None:
+    def acquire(who: str, seconds: float = 30.0) -> bool:
+        with database.transaction() as session:
+            return leases.acquire(session, "x", who, seconds)
+
+    assert (True, True, False) == (acquire("a"), acquire("a"), acquire("b"))
+    with database.transaction() as session:
+        leases.release(session, "x", "b")  # not b's to give
+    assert not acquire("b")
+    with database.transaction() as session:
+        leases.release(session, "x", "a")
+    assert (True, False) == (acquire("b", 0.0), acquire("b", -1.0) and False)
+    assert acquire("a")
+
+
+def _delivery(event_id: str, attempt: int = 1) -> inbox.Delivery:
+    return inbox.Delivery(event_id, "welcome-email", attempt, datetime.now(UTC))
+
+
+def _claim(database: Database, event_id: str, *, owes_effects: bool = False) -> bool:
+    with database.transaction() as session:
+        return inbox.claim(session, _delivery(event_id), owes_effects=owes_effects)
+
+
+def _entry(database: Database, event_id: str) -> inbox.Entry | None:
+    with database.reading() as session:
+        return inbox.look(session, event_id, "welcome-email")
+
+
+def test_an_event_is_claimed_once(database: Database) -> None:
+    event_id = str(uuid4())
+    assert _entry(database, event_id) is None
+    assert (True, False) == (_claim(database, event_id), _claim(database, event_id))
+    assert inbox.Entry("handled", is_through=True) == _entry(database, event_id)
+
+
+def test_a_failed_try_leaves_the_event_to_be_claimed(database: Database) -> None:
+    event_id = str(uuid4())
+    with database.transaction() as session:
+        inbox.fail(session, _delivery(event_id), "ValueError: no", "retrying")
+        inbox.fail(session, _delivery(event_id, 2), "ValueError: still no", "retrying")
+    assert inbox.Entry("retrying", is_through=False) == _entry(database, event_id)
+    with database.reading() as session:
+        (row,) = inbox.of_event(session, event_id)
+    assert ("ValueError: still no", 2) == (row.error, row.attempts)
+    assert _claim(database, event_id)
+
+
+def test_a_handler_that_is_through_stays_so_when_its_effects_fail(database: Database) -> None:
+    event_id = str(uuid4())
+    assert _claim(database, event_id, owes_effects=True)
+    assert inbox.Entry("committed", is_through=True) == _entry(database, event_id)
+    with database.transaction() as session:
+        inbox.fail(session, _delivery(event_id, 2), "EffectFailed: 451", "retrying")
+    assert inbox.Entry("retrying", is_through=True) == _entry(database, event_id)
+    assert not _claim(database, event_id)
+    with database.transaction() as session:
+        inbox.settle(session, event_id, "welcome-email")
+    assert inbox.Entry("handled", is_through=True) == _entry(database, event_id)
+
+
+def test_effects_are_owed_until_they_are_marked_sent(database: Database) -> None:
+    event_id = str(uuid4())
+    intents = [Intent(event_id, "sms", number, "mail", {"to": f"{number}"}, f"key{number}") for number in range(3)]
+    with database.transaction() as session:
+        effects.intend(session, intents)
+        effects.mark_sent(session, intents[1])
+        effects.mark_failed(session, intents[2], "silence", unknown=True)
+    with database.reading() as session:
+        assert [intents[0], intents[2]] == effects.unsent(session, event_id, "sms")
+        states = [(row.state, row.error) for row in effects.of_event(session, event_id)]
+    assert [("intended", None), ("sent", None), ("unknown", "silence")] == states
+
+
+def _subscription(*types: str, description: str = "") -> Subscription:
+    return Subscription("sms", types, lambda event, context: None, description=description)
+
+
+def test_a_consumer_is_recorded_once_and_its_changes_are_kept(database: Database) -> None:
+    add(database, [registered()])
+    publish(database, due(database))
+    with database.transaction() as session:
+        assert ["sms"] == consumers.declare(session, [_subscription("user.registered")])
+    with database.transaction() as session:
+        assert [] == consumers.declare(session, [_subscription("day.ended", description="Text them.")])
+    with database.reading() as session:
+        (row,) = consumers.declared(session)
+    assert (["day.ended"], "Text them.", 1) == (row.types, row.description, row.since)
+    assert [] == consumers.takers([row], "user.registered")
+
+
+def test_a_consumer_of_everything_takes_every_type(database: Database) -> None:
+    with database.transaction() as session:
+        consumers.declare(session, [_subscription(EVERY_TYPE)])
+        rows = consumers.declared(session)
+    assert rows == consumers.takers(rows, "anything.happened")
+
+
+def test_a_due_time_is_claimed_once(database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        assert schedule_runs.claim(session, "heartbeat", now, "1")
+        assert not schedule_runs.claim(session, "heartbeat", now, "1")
+        assert schedule_runs.claim(session, "heartbeat", now + timedelta(seconds=1), "2")

@@ -1,0 +1,71 @@
+"""The copies that a consumer publishes: to a retry tier and back to its own queue, or to the dead letters."""
+
+import asyncio
+from dataclasses import replace
+
+from events.envelope import encode
+from infra.rabbitmq.dead_letters import dead_message
+from infra.rabbitmq.publisher import Message, Publisher, event_message
+from infra.rabbitmq.retries import retry_message
+from infra.rabbitmq.topology import Consumer
+from tests.brokers import BrokerApi
+from tests.envelopes import TRACEPARENT, ada
+from tests.waiting import until
+
+CONSUMERS: list[Consumer] = [("welcome-email", ["user.registered"], ""), ("activity-log", ["#"], "")]
+
+
+def delivered() -> Message:
+    """A message as a consumer has it, with what the broker added."""
+    envelope = ada()
+    message = event_message(envelope.id, envelope.type, encode(envelope))
+    return replace(message, headers={**message.headers, "x-death": [{"count": 3}], "x-delivery-count": 2})
+
+
+def test_a_retry_copy_has_headers_of_our_own_only() -> None:
+    copy = retry_message(delivered(), consumer="welcome-email", delay=30, attempt=1, error="SMTP said:\n451 later")
+    assert (copy.exchange, copy.routing_key) == ("retry.30s", "welcome-email")
+    assert copy.headers == {
+        "x-attempt": 2,
+        "x-tidings-consumer": "welcome-email",
+        "x-tidings-error": "SMTP said: 451 later",
+        "traceparent": TRACEPARENT,
+    }
+
+
+def test_a_copy_is_the_same_event() -> None:
+    original = delivered()
+    copy = retry_message(original, consumer="welcome-email", delay=5, attempt=1, error="")
+    assert copy == replace(original, exchange="retry.5s", routing_key="welcome-email", headers=copy.headers)
+
+
+def test_a_dead_letter_says_who_gave_it_up_after_how_many_tries_and_why() -> None:
+    copy = dead_message(delivered(), consumer="activity-log", reason="handler-error", attempt=6, error="x" * 9000)
+    assert (copy.exchange, copy.routing_key) == ("dead", "activity-log")
+    assert copy.headers == {
+        "x-attempt": 6,
+        "x-tidings-consumer": "activity-log",
+        "x-tidings-reason": "handler-error",
+        "x-tidings-error": "x" * 500,
+        "traceparent": TRACEPARENT,
+    }
+
+
+def test_a_retry_returns_after_its_time_to_its_own_queue_alone_and_a_dead_letter_stays(
+    vhost: str, broker_api: BrokerApi
+) -> None:
+    async def publish() -> None:
+        publisher = Publisher(vhost, name="test", deadline=10)
+        await publisher.declare(CONSUMERS)
+        await publisher.publish(retry_message(delivered(), consumer="welcome-email", delay=5, attempt=1, error=""))
+        await publisher.publish(
+            dead_message(delivered(), consumer="welcome-email", reason="not-json", attempt=1, error="")
+        )
+        await publisher.close()
+
+    asyncio.run(publish())
+    assert broker_api.messages(vhost, "welcome-email") == 0
+    until(lambda: broker_api.messages(vhost, "welcome-email") == 1, seconds=20, what="the return")
+    [(properties, _)] = broker_api.take(vhost, "welcome-email")
+    assert properties.headers["x-attempt"] == 2
+    assert [broker_api.messages(vhost, queue) for queue in ("activity-log", "dead-letters", "retry.5s")] == [0, 1, 0]

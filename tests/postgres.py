@@ -1,0 +1,102 @@
+"""A private PostgreSQL server for the tests: Debian's programs, a folder of its own, loopback only."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from infra.local import pidfile, programs
+from infra.local.ports import LOOPBACK, free_port
+from tests.waiting import until
+
+#: PostgreSQL refuses to run as root.
+_ACCOUNT = "postgres"
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    # Tests kill programs, never the machine's power: what the system has in its cache is not lost.
+    "fsync": "off",
+    "log_min_messages": "warning",
+}
+
+
+class Postgres:
+    """One server process and its data."""
+
+    def __init__(self, **settings: str) -> None:
+        self._settings = {**_SETTINGS, **settings}
+        # Not pytest's own temporary folder, which other accounts may not enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-"))
+        self.port = free_port(28000 + os.getpid() % 1000 * 4)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Make the data folder and start the server."""
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, _ACCOUNT)
+        with (self.folder / "initdb.log").open("wb") as log:
+            options = ["-U", _ACCOUNT, "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
+            command = [*_program("initdb"), "-D", self._data, *options]
+            subprocess.run(command, check=True, stdout=log, stderr=log, **self._account())
+        options = [word for key, value in self._settings.items() for word in ("-c", f"{key}={value}")]
+        with (self.folder / "server.log").open("wb") as log:
+            command = [*_program("postgres"), "-D", self._data, "-k", str(self.folder), "-p", str(self.port), *options]
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._account())
+        pidfile.write(self.folder / "server.pid", self._server.pid)
+        until(self._answers, seconds=60, what=f"PostgreSQL's answer ({self.folder}/server.log)")
+
+    def stop(self) -> None:
+        """End the server and remove its data; does nothing the second time."""
+        if self._server is not None:
+            self._server.send_signal(2)  # SIGINT: fast shutdown, which ends sessions
+            self._server.wait(30)
+            self._server = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy's URL of a database on this server."""
+        return f"postgresql+psycopg://{_ACCOUNT}@{LOOPBACK}:{self.port}/{database}"
+
+    def create(self, name: str, template: str = "template0") -> str:
+        """Make a database, and give its URL."""
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        """Remove a database and end the sessions on it."""
+        self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def run(self, statement: str, database: str = _ACCOUNT) -> None:
+        """Run a statement outside any transaction."""
+        with psycopg.connect(
+            host=LOOPBACK, port=self.port, user=_ACCOUNT, dbname=database, autocommit=True
+        ) as connection:
+            connection.execute(statement.encode())
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _answers(self) -> bool:
+        assert self._server is not None
+        assert self._server.poll() is None, (self.folder / "server.log").read_text()
+        try:
+            self.run("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _account(self) -> dict[str, Any]:
+        as_other = {"user": _ACCOUNT, "group": _ACCOUNT, "extra_groups": []} if os.geteuid() == 0 else {}
+        return {"cwd": self.folder, "stdin": subprocess.DEVNULL, **as_other}
+
+
+def _program(name: str) -> list[str]:
+    found = programs.postgresql(name)
+    assert found is not None, f"{name} is missing though PostgreSQL was installed"
+    return [str(found)]
