@@ -21,6 +21,8 @@ from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
 _log = structlog.get_logger(__name__)
+#: Seconds that deliveries in flight have when the program stops.
+GRACE = 4.0
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -50,6 +52,21 @@ def discover() -> Found:
         else:
             found.modules.append(module.name)
     return found
+
+
+def check(settings: Settings) -> None:
+    """Find out, before worker processes are started, what would keep them from working.
+
+    Raises:
+        ConfigurationError: the database is not migrated, or an address is missing.
+        DatabaseUnavailable: the database is away.
+    """
+    _ = settings.rabbitmq, settings.smtp
+    database = connect(settings.database)
+    try:
+        require_current(database)
+    finally:
+        database.close()
 
 
 def declare(settings: Settings) -> list[str]:
@@ -93,7 +110,10 @@ def _compose(settings: Settings) -> None:
     mailer = Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES))
     deliveries = Deliveries(database, {**effects.performers(), "mail": mailer.perform})
     broker = TidingsBroker(
-        settings.rabbitmq, publish=publisher.publish, redeclare=lambda: publisher.declare(_topology())
+        settings.rabbitmq,
+        publish=publisher.publish,
+        redeclare=lambda: publisher.declare(_topology()),
+        grace=GRACE,
     )
     broker.on_outcome = _count
     for subscription in recorded():

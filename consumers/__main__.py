@@ -1,13 +1,10 @@
 """`python -m consumers`: run the consumers, or declare and list them."""
 
-import os
-import sys
-from pathlib import Path
-
 import typer
 
 import consumers
-from infra import commands
+from infra import commands, logs
+from infra.rabbitmq import workers
 from infra.settings import load
 from infra.subscriptions import recorded
 
@@ -18,15 +15,14 @@ app = commands.make("The consumers.")
 def run(
     context: typer.Context,
     processes: int = typer.Option(1, min=1, max=64, help="Worker processes."),
-    reload: bool = typer.Option(False, help="Start again when a file changes."),
-) -> None:
+) -> int:
     """Run the consumers until SIGTERM; with a further word, do that instead."""
-    if context.invoked_subcommand is None:
-        settings = load()
-        _ = settings.rabbitmq, settings.smtp  # told here, in one line, rather than by each worker process
-        watch = ["--watch", str(Path(consumers.__path__[0]).parent)] if reload else []
-        arguments = ["--processes", str(processes), "--worker-shutdown-timeout", "10000", "--skip-logging", *watch]
-        os.execv(sys.executable, [sys.executable, "-m", "dramatiq", "consumers:work", *arguments])  # noqa: S606  # ours
+    if context.invoked_subcommand is not None:
+        return 0
+    settings = load()
+    logs.configure(settings, program="consumers")
+    consumers.check(settings)
+    return workers.work("consumers:work", processes=processes)
 
 
 @app.command()

@@ -6,11 +6,19 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import ConfigurationError
+
+#: What the URL of a server looks like, and its schemes.
+_SERVERS = {
+    "rabbitmq_url": ("amqp://user:password@host:5672/vhost", {"amqp", "amqps"}),
+    "smtp_url": ("smtp://user:password@host:587", {"smtp", "smtps", "smtp+starttls"}),
+}
 
 
 class Settings(BaseSettings):
@@ -36,6 +44,14 @@ class Settings(BaseSettings):
     state_dir: Path = Path(".tidings")
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("rabbitmq_url", "smtp_url")
+    @classmethod
+    def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
+        example, schemes = _SERVERS[str(field.field_name)]
+        if value is None or _names_host(value, schemes):
+            return value
+        raise PydanticCustomError("url", "it must look like {example}", {"example": example})
 
     @cached_property
     def database(self) -> str:
@@ -109,6 +125,14 @@ def environment(**settings: object) -> dict[str, str]:
 def environment_without_settings() -> dict[str, str]:
     """The environment for tests and measurements, which must not meet anybody's real servers."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+
+
+def _names_host(url: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def keep_private(path: Path, text: str) -> None:

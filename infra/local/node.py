@@ -112,7 +112,7 @@ class Node:
         return (
             self.pid is not None
             and speaks_amqp(self.ports.amqp)
-            and says_ready(f"http://{LOOPBACK}:{self.ports.management}/")
+            and says_ready(f"{self.management}/api/whoami")  # with a login: another node may have taken the port
         )
 
     @property

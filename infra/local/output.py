@@ -59,7 +59,7 @@ class Console:
     async def last_words(self, name: str) -> str:
         """The last line that this program wrote; the rest stands above."""
         await asyncio.wait({self._copying[name]}, timeout=1)
-        return f"{self._last.get(name, 'it said nothing')} (see above)."
+        return f"{_plain(self._last.get(name, 'it said nothing'))} (see above)."
 
     async def drain(self) -> None:
         """Wait up to a second for the pipes to run empty."""
@@ -105,7 +105,7 @@ class LogFiles:
     async def last_words(self, name: str) -> str:
         """The last line of the program's log, and the log's path."""
         log = self._places.log(name)
-        return f"{_last_line(log)} (see {log})."
+        return f"{_plain(_last_line(log))} (see {log})."
 
     async def drain(self) -> None:
         """The programs write their files themselves."""
@@ -129,6 +129,11 @@ async def _next_line(reader: asyncio.StreamReader) -> str:
         return (await reader.readline()).decode(errors="replace")
     except ValueError:  # over the limit; asyncio has thrown the line away
         return "(a line that was too long is left out)\n"
+
+
+def _plain(line: str) -> str:
+    """What a program of ours said to people, without the prefix that it gets once more."""
+    return line.removeprefix("tidings: ").removesuffix(".")
 
 
 def _last_line(log: Path) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -44,8 +46,18 @@ class Places:
         return self.folder / "logs" / f"{name}.log"
 
     def make(self) -> "Places":
-        """Make the folders; the state folder is for its owner only, as it will hold mails and passwords."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (self.supervisor, self.log("up")):
-            path.parent.mkdir(exist_ok=True)
+        """Make the folders; the state folder is for its owner only, as it will hold mails and passwords.
+
+        Raises:
+            ConfigurationError: they cannot be made or written.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (self.supervisor, self.log("up")):
+                path.parent.mkdir(exist_ok=True)
+            self.lock.touch()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.folder} cannot be used ({error.strerror}): set TIDINGS_STATE_DIR."
+            ) from None
         return self

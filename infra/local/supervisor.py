@@ -107,7 +107,9 @@ class Keeper:
         self._enter("stopped")
 
     def kill(self) -> None:
-        """End the program at once; `end` still has to be waited for."""
+        """End the program at once, to stay so; `end` still has to be waited for."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         self._program.kill()
 
     async def _keep(self) -> None:

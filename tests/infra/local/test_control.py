@@ -176,6 +176,22 @@ class TestCommands:
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
         assert done.stderr.startswith("tidings: TIDINGS_HTTP_PORT: ")
 
+    def test_a_state_folder_that_cannot_be_made_is_one_line(self, places: Places) -> None:
+        done = infra(Places(Path("/proc/nothing")), "up")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            done.stderr == "tidings: /proc/nothing cannot be used (No such file or directory): set TIDINGS_STATE_DIR.\n"
+        )
+
+    @pytest.mark.parametrize("url", ["nonsense", "http://broker", "amqp://", "amqp://host:many"])
+    def test_a_url_that_is_none_is_one_line_and_not_repeated(
+        self, places: Places, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TIDINGS_RABBITMQ_URL", url)
+        done = infra(places, "up")
+        line = "tidings: TIDINGS_RABBITMQ_URL: it must look like amqp://user:password@host:5672/vhost.\n"
+        assert (done.returncode, done.stderr) == (1, line)
+
     def test_an_unknown_option_is_one_line_and_code_2(self, places: Places) -> None:
         done = infra(places, "up", "--fast")
         assert (done.returncode, done.stderr) == (2, "tidings: No such option: --fast See ./tidings --help.\n")

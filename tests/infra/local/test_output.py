@@ -75,6 +75,12 @@ def test_a_log_is_appended_to_and_tells_the_last_words(places: Places) -> None:
     assert asyncio.run(output.last_words("gateway")) == f"second (see {places.log('gateway')})."
 
 
+def test_a_message_for_people_is_quoted_without_its_prefix(places: Places) -> None:
+    places.log("declare").write_text("tidings: RabbitMQ is away.\n")
+    words = asyncio.run(LogFiles(places).last_words("declare"))
+    assert words == f"RabbitMQ is away (see {places.log('declare')})."
+
+
 def test_a_new_up_keeps_the_logs_of_the_last_one(places: Places) -> None:
     places.log("gateway").write_text("of the last\n")
     rotate(places)

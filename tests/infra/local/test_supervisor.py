@@ -134,6 +134,18 @@ def test_a_program_that_ignores_term_is_killed_after_its_time(places: Places) ->
     assert time.monotonic() - began < 10
 
 
+def test_what_is_killed_on_purpose_stays_dead(places: Places) -> None:
+    watched = Watched(places, "deaf")
+
+    async def scenario() -> None:
+        watched.keeper.kill()
+
+    began = time.monotonic()
+    run(watched, scenario, seconds=30)
+    assert (watched.states, watched.keeper.process.restarts) == (["starting", "ready", "stopped"], 0)
+    assert time.monotonic() - began < 20
+
+
 def test_stopping_ends_what_the_program_started_and_no_stranger(places: Places, stranger: int) -> None:
     watched = Watched(places, "parent")
     pids: list[int] = []

@@ -1,0 +1,16 @@
+"""Dramatiq's CLI, in this process: its worker processes are forks, which need not import everything once more."""
+
+from dramatiq import cli
+
+#: Milliseconds for a worker's orderly end, its grace time included.
+_SHUTDOWN = 8_000
+
+
+def work(composition: str, *, processes: int) -> int:
+    """Run worker processes until SIGTERM; each calls the composition root `module:function`. Gives the exit code.
+
+    When one process ends by itself the others are stopped, and it is for whoever supervises us to start again.
+    """
+    arguments = ["--processes", str(processes), "--worker-shutdown-timeout", str(_SHUTDOWN), "--skip-logging"]
+    parsed = cli.make_argument_parser().parse_args([composition, *arguments])  # type: ignore[no-untyped-call]
+    return int(cli.main(parsed))  # type: ignore[no-untyped-call]
