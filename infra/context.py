@@ -1,5 +1,6 @@
 """What a handler holds in its hand: it collects, and the delivery commits all of it at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,13 +21,22 @@ _KEYS = UUID("6c1f6d1e-9d0b-5f0c-8f5e-7f3a2f5b8f11")
 class DeliveryContext:
     """The `Context` of one try; see `infra.subscriptions` for what its users may rely on."""
 
-    session: Session
     envelope: Envelope
     consumer: str
     attempt: int
     is_replay: bool
+    #: Claims the event and gives the transaction; called once, at the first use.
+    begin: Callable[[], Session]
     published: list[tuple[Envelope, datetime | None]] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+    _session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The delivery's transaction; a handler that never asks for it keeps nobody waiting."""
+        if self._session is None:
+            self._session = self.begin()
+        return self._session
 
     @property
     def event_id(self) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import structlog
+from sqlmodel import Session
 
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
@@ -22,8 +23,8 @@ _log = structlog.get_logger(__name__)
 _LONGEST_ERROR = 500
 
 
-class AlreadyHandled(Exception):
-    """Another delivery of the same event came first: undo this one."""
+class AlreadyHandled(BaseException):
+    """Another delivery of the same event came first: undo this one. No Exception, so that no handler swallows it."""
 
 
 class Deliveries:
@@ -63,9 +64,11 @@ class Deliveries:
     def _handle(
         self, subscription: Subscription, incoming: Incoming, envelope: Envelope, delivery: inbox.Delivery
     ) -> Sequence[Intent]:
-        """Run the handler unless its work is committed already; gives the effects that are still owed."""
-        with self._database.reading() as session:
-            entry = inbox.look(session, delivery.event_id, delivery.consumer)
+        """Run the handler unless its work is committed already; gives the effects that are still owed.
+
+        A first delivery is not looked up: the claim finds out, at the cost of a handler's run that leaves no trace.
+        """
+        entry = self._look(delivery) if incoming.redelivered or incoming.attempt > 1 or incoming.replay else None
         if entry is None or not entry.is_through:
             try:
                 return self._run(subscription, incoming, envelope, delivery)
@@ -76,17 +79,24 @@ class Deliveries:
         with self._database.reading() as session:
             return effects.unsent(session, delivery.event_id, delivery.consumer)
 
+    def _look(self, delivery: inbox.Delivery) -> inbox.Entry | None:
+        with self._database.reading() as session:
+            return inbox.look(session, delivery.event_id, delivery.consumer)
+
     def _run(
         self, subscription: Subscription, incoming: Incoming, envelope: Envelope, delivery: inbox.Delivery
     ) -> Sequence[Intent]:
         with self._database.transaction() as session:
-            context = DeliveryContext(session, envelope, delivery.consumer, delivery.attempt, incoming.replay)
+            context = DeliveryContext(
+                envelope, delivery.consumer, delivery.attempt, incoming.replay, lambda: _claimed(session, delivery)
+            )
             with metrics.HANDLER.labels(delivery.consumer).time():
                 subscription.handler(envelope.data, context)
-            if not inbox.claim(session, delivery, owes_effects=bool(context.intents)):
-                raise AlreadyHandled
+            _ = context.session
+            if context.intents:
+                inbox.owe_effects(session, delivery.event_id, delivery.consumer)
+                effects.intend(session, context.intents)
             outbox.add_all(session, context.published)
-            effects.intend(session, context.intents)
         return context.intents
 
     def _perform(self, intents: Sequence[Intent], delivery: inbox.Delivery) -> None:
@@ -123,6 +133,13 @@ class Deliveries:
             where=_where(error),
         )
         return Park("handler-error", text) if delay is None else RetryLater(delay, text)
+
+
+def _claimed(session: Session, delivery: inbox.Delivery) -> Session:
+    """The transaction, with the event claimed in it: its first statement, before any of the handler's own."""
+    if not inbox.claim(session, delivery):
+        raise AlreadyHandled
+    return session
 
 
 def _text(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from infra.database import sqlite
 from infra.database.away import DatabaseError, named
 from infra.database.bell import Bell
+from infra.database.session import CoreSession
 from infra.database.writer import Writer
 from infra.errors import ConfigurationError
 
@@ -46,12 +47,12 @@ class Database:
         Raises:
             DatabaseUnavailable: the database is away, or was locked for too long.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
-            try:
+        try:
+            with self.engine.connect() as connection, CoreSession(connection) as session:
                 yield session
-                session.commit()
-            except DatabaseError as error:
-                raise named(error) from error
+                session.settle()
+        except DatabaseError as error:
+            raise named(error) from error
         if session.info.get(ADDED_EVENTS):
             for wake in self._wake:
                 wake()
@@ -63,11 +64,11 @@ class Database:
         Raises:
             DatabaseUnavailable: the database is away.
         """
-        with Session(self._reading) as session:
-            try:
+        try:
+            with self._reading.connect() as connection, CoreSession(connection) as session:
                 yield session
-            except DatabaseError as error:
-                raise named(error) from error
+        except DatabaseError as error:
+            raise named(error) from error
 
     def submit(self, work: Callable[[Session], T]) -> Future[T]:
         """Run a function in a transaction on the one writer thread, together with all others that wait by then.

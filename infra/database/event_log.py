@@ -9,10 +9,26 @@ from sqlmodel import Session
 from infra.database import leases, outbox
 from infra.database.leases import Holding
 from infra.database.outbox import Due
-from infra.database.tables import EventLog, table
+from infra.database.tables import BIG, EventLog, Outbox, UtcDateTime, table
+from infra.errors import LeaseLost
 
-_LOG = table(EventLog)
-_APPEND = insert(_LOG)
+_LOG, _OUTBOX = table(EventLog), table(Outbox)
+#: The rows move inside the database, numbered in the order in which the outbox gives them out.
+_MOVE = (
+    insert(_LOG)
+    .from_select(
+        ["position", "event_id", "type", "subject", "body", "published_at"],
+        select(
+            bindparam("before", type_=BIG) + func.row_number().over(order_by=outbox.ORDER),
+            _OUTBOX.c.event_id,
+            _OUTBOX.c.type,
+            _OUTBOX.c.subject,
+            _OUTBOX.c.body,
+            bindparam("now", type_=UtcDateTime),
+        ).where(_OUTBOX.c.sequence.in_(bindparam("rows", expanding=True))),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 _FIND = select(_LOG).where(_LOG.c.event_id == bindparam("event"))
 _LAST = select(func.coalesce(func.max(_LOG.c.position), 0))
 
@@ -28,23 +44,11 @@ def publish(session: Session, rows: Sequence[Due], *, lease: Holding) -> int:
     if not rows:
         return last_position(session)
     last = leases.raise_counter(session, lease, len(rows))
-    now = datetime.now(UTC)
-    first = last - len(rows) + 1
-    session.connection().execute(
-        _APPEND,
-        [
-            {
-                "position": position,
-                "event_id": row.event_id,
-                "type": row.type,
-                "subject": row.subject,
-                "body": row.body,
-                "published_at": now,
-            }
-            for position, row in enumerate(rows, first)
-        ],
-    )
-    outbox.remove(session, [row.sequence for row in rows])
+    sequences = [row.sequence for row in rows]
+    moved = {"before": last - len(rows), "now": datetime.now(UTC), "rows": sequences}
+    if session.connection().execute(_MOVE, moved).rowcount != len(rows):
+        raise LeaseLost("The outbox was changed while its events were published.")
+    outbox.remove(session, sequences)
     return last
 
 

@@ -14,6 +14,7 @@ _INBOX = table(Inbox)
 _KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam("who"))
 _LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
 _OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
+_OWE = update(_INBOX).where(*_KEY).values(state="committed")
 _SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None)
 
 
@@ -42,15 +43,15 @@ def look(session: Session, event_id: str, consumer: str) -> Entry | None:
     return None if row is None else Entry(row.state, row.handled_at is not None)
 
 
-def claim(session: Session, delivery: Delivery, *, owes_effects: bool) -> bool:
+def claim(session: Session, delivery: Delivery) -> bool:
     """Write, in the handler's transaction, that its work is done; False when another delivery already did it."""
-    values = {
-        **_values(delivery),
-        "state": "committed" if owes_effects else "handled",
-        "handled_at": datetime.now(UTC),
-        "error": None,
-    }
+    values = {**_values(delivery), "state": "handled", "handled_at": datetime.now(UTC), "error": None}
     return bool(session.connection().execute(_claims(session), values).rowcount)
+
+
+def owe_effects(session: Session, event_id: str, consumer: str) -> None:
+    """Write, in the same transaction, that effects are to follow."""
+    session.connection().execute(_OWE, {"event": event_id, "who": consumer})
 
 
 def settle(session: Session, event_id: str, consumer: str) -> None:
@@ -93,6 +94,7 @@ def _failure(insert: Any) -> Any:
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "error")},
+        where=_INBOX.c.state != "handled",
     )
 
 

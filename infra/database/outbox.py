@@ -16,13 +16,15 @@ from infra.database.tables import Outbox, table
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _OUTBOX = table(Outbox)
+#: The order in which events are published.
+ORDER = (_OUTBOX.c.available_at, _OUTBOX.c.sequence)
 _ADD = insert(_OUTBOX)
 _DUE = (
     select(
         _OUTBOX.c.sequence, _OUTBOX.c.event_id, _OUTBOX.c.type, _OUTBOX.c.subject, _OUTBOX.c.body, _OUTBOX.c.attempts
     )
     .where(_OUTBOX.c.set_aside.is_(False), _OUTBOX.c.available_at <= bindparam("now"))
-    .order_by(_OUTBOX.c.available_at, _OUTBOX.c.sequence)
+    .order_by(*ORDER)
     .limit(bindparam("most"))
 )
 _NEXT = select(func.min(_OUTBOX.c.available_at)).where(
@@ -37,7 +39,7 @@ _BLAME = (
         set_aside=case((_OUTBOX.c.attempts + 1 >= bindparam("most"), True), else_=False),
     )
 )
-_REMOVE = delete(_OUTBOX).where(_OUTBOX.c.sequence == bindparam("row"))
+_REMOVE = delete(_OUTBOX).where(_OUTBOX.c.sequence.in_(bindparam("rows", expanding=True)))
 _WAITING = select(func.count(), func.min(_OUTBOX.c.added_at)).where(
     _OUTBOX.c.set_aside.is_(False), _OUTBOX.c.available_at <= bindparam("now")
 )
@@ -107,7 +109,7 @@ def blame(session: Session, errors: Mapping[int, str], *, set_aside_after: int =
 
 def remove(session: Session, sequences: Sequence[int]) -> None:
     """Take rows out: they are published."""
-    session.connection().execute(_REMOVE, [{"row": row} for row in sequences])
+    session.connection().execute(_REMOVE, {"rows": sequences})
 
 
 def backlog(session: Session) -> Backlog:

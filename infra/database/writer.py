@@ -1,4 +1,4 @@
-"""One thread that writes for many: what waits together goes into one transaction, each piece in its own savepoint."""
+"""One thread that writes for many: what waits together goes into one transaction."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -29,12 +29,16 @@ class Piece:
         self.error: BaseException | None = None
 
     def run(self, session: Session) -> None:
+        """Run, and let a failure undo everything."""
+        self.result = self.work(session)
+        session.flush()
+
+    def run_apart(self, session: Session) -> None:
         """Run inside a savepoint, so that a failure undoes this piece only."""
         connection = session.connection()
         connection.exec_driver_sql("SAVEPOINT piece")
         try:
-            self.result = self.work(session)
-            session.flush()
+            self.run(session)
         except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the future
             session.expunge_all()
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT piece")  # raises when more than this piece is broken
@@ -98,20 +102,28 @@ class Writer:
         return taken
 
     def _write(self, pieces: list[Piece]) -> None:
+        """All together, without a savepoint, for hardly ever does one fail; then, if one did, each in its own."""
+        if not self._write_with(Piece.run, pieces, last=len(pieces) == 1):
+            self._write_with(Piece.run_apart, pieces, last=True)
+
+    def _write_with(self, run: Callable[[Piece, Session], None], pieces: list[Piece], *, last: bool) -> bool:
         through = False
         try:
             with self._begin() as session:
                 for piece in pieces:
-                    piece.run(session)
+                    run(piece, session)
                 through = True
         except Exception as error:  # noqa: BLE001  # the futures carry it
+            if not (last or through):
+                return False
             self._fail(pieces, error, again=len(pieces) > 1 and not through)
         else:
             for piece in pieces:
                 piece.settle()
+        return True
 
     def _fail(self, pieces: list[Piece], error: Exception, *, again: bool) -> None:
-        """Whoever is at fault is not known when a common transaction breaks: each has a second try alone.
+        """Who is at fault is not known when a common transaction breaks (a deadlock, say): each has a try alone.
 
         Not so when the commit itself failed, since it may have happened.
         """
@@ -119,4 +131,4 @@ class Writer:
             if again:
                 self._write([piece])
             else:
-                piece.future.set_exception(error)
+                piece.future.set_exception(named(error))

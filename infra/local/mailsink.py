@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from infra import commands
 from infra.errors import ConfigurationError
@@ -71,13 +71,24 @@ class Folder:
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
 
 
+class Greeting:
+    """What the sink can do beyond aiosmtpd's own list."""
+
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd's name and arguments
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Called by aiosmtpd: says that a client may send MAIL, RCPT and DATA in one packet (RFC 2920)."""
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]
+
+
 class Sink(SMTP):
     """One client's connection."""
 
     def __init__(self, folder: Folder, loop: asyncio.AbstractEventLoop) -> None:
         # The default for the host name is a look-up that can take seconds.
         super().__init__(
-            None, data_size_limit=LARGEST, enable_SMTPUTF8=True, hostname="localhost", ident="Tidings", loop=loop
+            Greeting(), data_size_limit=LARGEST, enable_SMTPUTF8=True, hostname="localhost", ident="Tidings", loop=loop
         )
         self._folder = folder
 

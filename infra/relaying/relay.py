@@ -46,6 +46,8 @@ LEASE_SECONDS = 3.0
 BATCH = 200
 #: Failed tries of a row that is at fault itself, before it is set aside.
 SET_ASIDE_AFTER = 10
+#: Seconds between a confirm and its record: the consumers, who have the event by now, need the write lock more.
+SETTLE_AFTER = 0.005
 #: Seconds between two looks into SQLite's outbox, for rows that other processes added.
 POLL = 0.1
 #: Seconds between two looks into PostgreSQL's, which tells of such rows itself.
@@ -143,6 +145,7 @@ class Relay:
         tries = [together[:1] if self._one_by_one else together, *([row] for row in alone)]
         for batch in tries:
             result = await batches.publish(batch, self._send)
+            await asyncio.sleep(SETTLE_AFTER)
             await self._settle(result)
             self._learn(result, len(batch))
             if result.lost is not None:

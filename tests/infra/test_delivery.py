@@ -1,5 +1,6 @@
 """One message to its outcome: handled once, effects after the commit, every failure ends where it should."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,9 +54,9 @@ Deliver = Callable[..., Outcome]
 def deliver(database: Database, outside: Outside, envelope: Envelope) -> Iterator[Deliver]:
     """Deliver the envelope (or other bytes) to a handler and give the outcome."""
 
-    def run(handler: Handler, body: bytes | None = None, attempt: int = 1) -> Outcome:
+    def run(handler: Handler, body: bytes | None = None, attempt: int = 1, **signs: bool) -> Outcome:
         subscription = Subscription("tested", ("user.registered",), handler)
-        incoming = Incoming(body if body is not None else encode(envelope), attempt)
+        incoming = Incoming(body if body is not None else encode(envelope), attempt, **signs)
         return Deliveries(database, {"mail": outside}).handler(subscription)(incoming)
 
     return run  # type: ignore[return-value]
@@ -94,15 +95,34 @@ def test_a_handlers_rows_and_the_inbox_row_are_committed_together(
     assert ([envelope.id], "handled", 1, None) == (rows(database), row.state, row.attempts, row.error)
 
 
-def test_a_second_delivery_does_not_call_the_handler(database: Database, deliver: Deliver, envelope: Envelope) -> None:
+@pytest.mark.parametrize("signs", [{"redelivered": True}, {"attempt": 2}, {"replay": True}])
+def test_a_redelivery_does_not_call_the_handler(
+    database: Database, deliver: Deliver, envelope: Envelope, signs: dict[str, Any]
+) -> None:
     calls = []
 
     def counted(event: UserRegistered, context: Context) -> None:
         calls.append(1)
         write(event, context)
 
-    assert [Done(), Done()] == [deliver(counted), deliver(counted)]
+    assert [Done(), Done()] == [deliver(counted), deliver(counted, **signs)]
     assert ([1], [envelope.id]) == (calls, rows(database))
+
+
+def test_a_copy_that_looks_new_is_stopped_at_the_handlers_first_statement(
+    database: Database, deliver: Deliver, envelope: Envelope, outside: Outside
+) -> None:
+    """The relay may publish an event twice, and nothing on the second copy says so."""
+    beyond = []
+
+    def counted(event: UserRegistered, context: Context) -> None:
+        with contextlib.suppress(Exception):
+            write(event, context)
+        mail(event, context)
+        beyond.append(1)
+
+    assert [Done(), Done()] == [deliver(counted), deliver(counted)]
+    assert ([1], [envelope.id], 1) == (beyond, rows(database), len(outside.performed))
 
 
 def test_the_slower_of_two_concurrent_deliveries_leaves_nothing(

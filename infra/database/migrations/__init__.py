@@ -26,8 +26,9 @@ def migrate(url: str) -> None:
     try:
         with database.transaction() as session:
             connection = session.connection()
-            if not database.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # One program at a time: SQLite's lock comes with the first statement, whatever it is.
+            turn = "SELECT :lock" if database.is_sqlite else "SELECT pg_advisory_xact_lock(:lock)"
+            connection.execute(text(turn), {"lock": _LOCK})
             command.upgrade(configuration(connection), "head")
     finally:
         database.close()

@@ -121,7 +121,10 @@ def _delivery(event_id: str, attempt: int = 1) -> inbox.Delivery:
 
 def _claim(database: Database, event_id: str, *, owes_effects: bool = False) -> bool:
     with database.transaction() as session:
-        return inbox.claim(session, _delivery(event_id), owes_effects=owes_effects)
+        claimed = inbox.claim(session, _delivery(event_id))
+        if owes_effects:
+            inbox.owe_effects(session, event_id, "welcome-email")
+        return claimed
 
 
 def _entry(database: Database, event_id: str) -> inbox.Entry | None:
@@ -158,6 +161,14 @@ def test_a_handler_that_is_through_stays_so_when_its_effects_fail(database: Data
     assert not _claim(database, event_id)
     with database.transaction() as session:
         inbox.settle(session, event_id, "welcome-email")
+    assert inbox.Entry("handled", is_through=True) == _entry(database, event_id)
+
+
+def test_a_late_failure_does_not_reopen_what_is_handled(database: Database) -> None:
+    event_id = str(uuid4())
+    _claim(database, event_id)
+    with database.transaction() as session:
+        inbox.fail(session, _delivery(event_id), "too late", "retrying")
     assert inbox.Entry("handled", is_through=True) == _entry(database, event_id)
 
 
