@@ -32,11 +32,21 @@ class DeliveryContext:
     _session: Session | None = None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the handler asked for the transaction."""
+        return self._session is not None
+
+    @property
     def session(self) -> Session:
         """The delivery's transaction; a handler that never asks for it keeps nobody waiting."""
         if self._session is None:
             self._session = self.begin()
         return self._session
+
+    @property
+    def event(self) -> Event:
+        """What happened."""
+        return self.envelope.data
 
     @property
     def event_id(self) -> str:

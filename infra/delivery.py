@@ -1,17 +1,18 @@
-"""One message, from its bytes to its outcome: decode, handle and commit once, perform the effects, settle."""
+"""Messages, from their bytes to their outcomes: decode, handle and commit once, perform the effects, settle."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
-from sqlmodel import Session
 
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
-from infra import metrics
+from infra import commits, metrics
 from infra.context import DeliveryContext
-from infra.database import effects, inbox, outbox
+from infra.database import effects, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
 from infra.errors import DatabaseUnavailable, EffectRefused, EffectUnknown
@@ -23,89 +24,138 @@ _log = structlog.get_logger(__name__)
 _LONGEST_ERROR = 500
 
 
-class AlreadyHandled(BaseException):
-    """Another delivery of the same event came first: undo this one. No Exception, so that no handler swallows it."""
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A message that could be read, and what is known of this try."""
+
+    incoming: Incoming
+    envelope: Envelope
+    delivery: inbox.Delivery
+
+    @property
+    def consumer(self) -> str:
+        """Whose it is."""
+        return self.delivery.consumer
+
+    @property
+    def looks_new(self) -> bool:
+        """Nothing says that the event was here before."""
+        return not self.incoming.redelivered and self.incoming.attempt == 1 and not self.incoming.replay
 
 
 class Deliveries:
-    """Makes, for each subscription, the function that the broker calls with a message."""
+    """Makes, for each subscription, the function that the broker calls with messages."""
 
     def __init__(self, database: Database, performers: Mapping[str, Performer]) -> None:
         self._database = database
         self._performers = performers
 
-    def handler(self, subscription: Subscription) -> Callable[[Incoming], Outcome]:
-        """What to do with a message of this subscription's queue."""
-        return partial(self._deliver, subscription)
+    def handler(self, subscription: Subscription) -> Callable[[Sequence[Incoming]], list[Outcome]]:
+        """What to do with messages of this subscription's queue."""
+        return partial(self._deliver_all, subscription)
 
-    def _deliver(self, subscription: Subscription, incoming: Incoming) -> Outcome:
+    def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
+        tries = [_try(subscription, each) for each in incoming]
+        outcomes = self._together(subscription, tries) if subscription.batch else {}
+        return [
+            outcomes.get(number) or (self._alone(subscription, each) if isinstance(each, Try) else each)
+            for number, each in enumerate(tries)
+        ]
+
+    def _alone(self, subscription: Subscription, one: Try) -> Outcome:
+        return self._settle(subscription, one, lambda: self._handle(subscription, one))
+
+    def _settle(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
-            envelope = decode(incoming.body)
-        except UndecodableEvent as error:
-            return Park(error.reason, str(error))
-        delivery = inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, datetime.now(UTC))
-        try:
-            return self._settle(subscription, incoming, envelope, delivery)
+            return self._end(subscription, one, handle)
         except DatabaseUnavailable as error:
             return Hold(str(error))
 
-    def _settle(
-        self, subscription: Subscription, incoming: Incoming, envelope: Envelope, delivery: inbox.Delivery
-    ) -> Outcome:
+    def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
-            self._perform(self._handle(subscription, incoming, envelope, delivery), delivery)
+            self._perform(handle(), one.delivery)
         except (DatabaseUnavailable, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # a time limit is no Exception; whatever ended the handler counts
-            return self._failed(subscription, delivery, error)
-        metrics.END_TO_END.labels(subscription.consumer).observe((datetime.now(UTC) - envelope.time).total_seconds())
+            return self._failed(subscription, one.delivery, error)
+        age = datetime.now(UTC) - one.envelope.time
+        metrics.END_TO_END.labels(subscription.consumer).observe(age.total_seconds())
         return Done()
 
-    def _handle(
-        self, subscription: Subscription, incoming: Incoming, envelope: Envelope, delivery: inbox.Delivery
-    ) -> Sequence[Intent]:
+    def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """Run the handler unless its work is committed already; gives the effects that are still owed.
 
         A first delivery is not looked up: the claim finds out, at the cost of a handler's run that leaves no trace.
         """
-        entry = self._look(delivery) if incoming.redelivered or incoming.attempt > 1 or incoming.replay else None
+        entry = None if one.looks_new else self._look(one.delivery)
         if entry is None or not entry.is_through:
-            try:
-                return self._run(subscription, incoming, envelope, delivery)
-            except AlreadyHandled:
-                pass
+            with suppress(commits.AlreadyHandled):
+                return self._run(subscription, one)
         elif entry.state == "handled":
             return ()
-        with self._database.reading() as session:
-            return effects.unsent(session, delivery.event_id, delivery.consumer)
+        return self._owed(one.delivery)
 
     def _look(self, delivery: inbox.Delivery) -> inbox.Entry | None:
         with self._database.reading() as session:
             return inbox.look(session, delivery.event_id, delivery.consumer)
 
-    def _run(
-        self, subscription: Subscription, incoming: Incoming, envelope: Envelope, delivery: inbox.Delivery
-    ) -> Sequence[Intent]:
-        with self._database.transaction() as session:
-            context = DeliveryContext(
-                envelope, delivery.consumer, delivery.attempt, incoming.replay, lambda: _claimed(session, delivery)
-            )
-            with metrics.HANDLER.labels(delivery.consumer).time():
-                subscription.handler(envelope.data, context)
-            _ = context.session
-            if context.intents:
-                inbox.owe_effects(session, delivery.event_id, delivery.consumer)
-                effects.intend(session, context.intents)
-            outbox.add_all(session, context.published)
+    def _owed(self, delivery: inbox.Delivery) -> Sequence[Intent]:
+        with self._database.reading() as session:
+            return effects.unsent(session, delivery.event_id, delivery.consumer)
+
+    def _run(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
+        """The handler in its transaction; one that asks for none shares a transaction with others."""
+        with ExitStack() as stack:
+            begin = partial(commits.begun, stack, self._database, one.delivery)
+            context = DeliveryContext(one.envelope, one.consumer, one.delivery.attempt, one.incoming.replay, begin)
+            with metrics.HANDLER.labels(one.consumer).time():
+                _call(subscription, context)
+            if context.has_begun:
+                commits.write(context.session, context)
+                return context.intents
+        if not self._database.submit(partial(commits.claim_and_write, context=context, delivery=one.delivery)).result():
+            raise commits.AlreadyHandled
         return context.intents
+
+    def _together(self, subscription: Subscription, tries: Sequence[Try | Park]) -> dict[int, Outcome]:
+        """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""
+        new = _first_of_each(tries)
+        try:
+            contexts = self._run_together(subscription, list(new.values()))
+        except DatabaseUnavailable as error:
+            return dict.fromkeys(new, Hold(str(error)))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # one of them is at fault, and each alone will show which
+            _log.warning("batch failed", consumer=subscription.consumer, events=len(new), error=_text(error))
+            return {}
+        return {
+            number: self._settle(subscription, one, lambda: contexts[one.delivery.event_id].intents)  # noqa: B023
+            for number, one in new.items()
+            if one.delivery.event_id in contexts
+        }
+
+    def _run_together(self, subscription: Subscription, new: Sequence[Try]) -> dict[str, DeliveryContext]:
+        if not new:
+            return {}
+        with self._database.transaction() as session:
+            claimed = inbox.claim_new(session, [one.delivery for one in new])
+            contexts = {
+                one.delivery.event_id: DeliveryContext(one.envelope, one.consumer, 1, False, lambda: session)
+                for one in new
+                if one.delivery.event_id in claimed
+            }
+            with metrics.HANDLER.labels(subscription.consumer).time():
+                subscription.handler(list(contexts.values()))
+            for context in contexts.values():
+                commits.write(session, context)
+        return contexts
 
     def _perform(self, intents: Sequence[Intent], delivery: inbox.Delivery) -> None:
         for intent in intents:
             self._perform_one(intent)
-            with self._database.transaction() as session:
-                effects.mark_sent(session, intent)
-                if intent is intents[-1]:
-                    inbox.settle(session, delivery.event_id, delivery.consumer)
+            last = intent is intents[-1]
+            self._database.submit(partial(commits.mark_sent, intent=intent, delivery=delivery, last=last)).result()
 
     def _perform_one(self, intent: Intent) -> None:
         performer = self._performers.get(intent.kind)
@@ -135,11 +185,29 @@ class Deliveries:
         return Park("handler-error", text) if delay is None else RetryLater(delay, text)
 
 
-def _claimed(session: Session, delivery: inbox.Delivery) -> Session:
-    """The transaction, with the event claimed in it: its first statement, before any of the handler's own."""
-    if not inbox.claim(session, delivery):
-        raise AlreadyHandled
-    return session
+def _try(subscription: Subscription, incoming: Incoming) -> Try | Park:
+    try:
+        envelope = decode(incoming.body)
+    except UndecodableEvent as error:
+        return Park(error.reason, str(error))
+    now = datetime.now(UTC)
+    return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
+
+
+def _first_of_each(tries: Sequence[Try | Park]) -> dict[int, Try]:
+    """What looks new, by its place; of two copies in one batch only the first."""
+    new: dict[str, tuple[int, Try]] = {}
+    for number, one in enumerate(tries):
+        if isinstance(one, Try) and one.looks_new:
+            new.setdefault(one.delivery.event_id, (number, one))
+    return dict(new.values())
+
+
+def _call(subscription: Subscription, context: DeliveryContext) -> None:
+    if subscription.batch:
+        subscription.handler([context])
+    else:
+        subscription.handler(context.event, context)
 
 
 def _text(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from infra.errors import ConfigurationError
 EVERY_TYPE = "#"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME = 100
+_LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
 _RESERVED = frozenset({"events", "dead", "dead-letters"})
 
 
@@ -28,6 +29,10 @@ class Mail(Protocol):
 
 class Context(Protocol):
     """What a handler is given beside its event; all of it takes effect in the delivery's one commit, or not at all."""
+
+    @property
+    def event(self) -> Any:
+        """What happened."""
 
     @property
     def event_id(self) -> str:
@@ -68,7 +73,8 @@ class Context(Protocol):
         """Intend any other effect: a function registered under this durable name, called after the commit."""
 
 
-Handler = Callable[[Any, Context], None]
+#: `handler(event, context)`; with `batch`, `handler(contexts)`.
+Handler = Callable[..., None]
 H = TypeVar("H", bound=Handler)
 
 
@@ -85,6 +91,16 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """How a consumer takes several events at once: its handler gets a list of contexts, in one transaction."""
+
+    #: Events at most.
+    size: int = 100
+    #: Seconds that the first one waits for others.
+    wait: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """One consumer: its durable name is the name of its queue."""
 
@@ -98,6 +114,7 @@ class Subscription:
     timeout: float = 60.0
     retry: Retry = Retry()
     description: str = ""
+    batch: Batch | None = None
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type are for this consumer."""
@@ -107,24 +124,25 @@ class Subscription:
 _recorded: dict[str, Subscription] = {}
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913  # each has a default
     consumer: str,
     *,
     to: type[Event] | Iterable[type[Event]],
     concurrency: int = 4,
     timeout: float = 60.0,
     retry: Retry = Retry(),
+    batch: Batch | None = None,
 ) -> Callable[[H], H]:
     """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.
 
     Raises:
         ConfigurationError: the name cannot name a queue or is taken, or an option makes no sense.
     """
-    _check(consumer, concurrency, timeout)
+    _check(consumer, concurrency, timeout, batch)
 
     def record(handler: H) -> H:
         _recorded[consumer] = Subscription(
-            consumer, _types(to), handler, concurrency, timeout, retry, _first_line(handler.__doc__)
+            consumer, _types(to), handler, concurrency, timeout, retry, _first_line(handler.__doc__), batch
         )
         return handler
 
@@ -148,7 +166,7 @@ def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
     return (EVERY_TYPE,) if Event in classes else tuple(sorted({cls.TYPE for cls in classes}))
 
 
-def _check(consumer: str, concurrency: int, timeout: float) -> None:
+def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None) -> None:
     if len(consumer) > _LONGEST_NAME:
         raise ConfigurationError(f"A consumer's name has {_LONGEST_NAME} characters at most: {consumer[:40]}…")
     if not _NAME.fullmatch(consumer) or consumer in _RESERVED:
@@ -157,6 +175,10 @@ def _check(consumer: str, concurrency: int, timeout: float) -> None:
         raise ConfigurationError(f"The name {consumer!r} is taken by {_recorded[consumer].handler.__module__}.")
     if concurrency < 1 or timeout <= 0:
         raise ConfigurationError(f"{consumer}: concurrency must be at least 1 and timeout above 0 seconds.")
+    if batch is not None and not (1 < batch.size <= _LARGEST_BATCH and 0 < batch.wait <= _LONGEST_WAIT):
+        raise ConfigurationError(
+            f"{consumer}: a batch has 2 to {_LARGEST_BATCH} events and waits up to {_LONGEST_WAIT:g} s, but not 0."
+        )
 
 
 def _first_line(docstring: str | None) -> str:

@@ -1,7 +1,7 @@
 """A worker of ours in the test's own process, on a real broker, with the publishes and outcomes it made."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +76,9 @@ class Bench:
         } | options
         broker = TidingsBroker(self.vhost, **settings)
         for queue, handle in handles.items():
-            broker.attach(Subscription(queue, ("t",), _unused, concurrency=concurrency, timeout=timeout), handle)
+            broker.attach(
+                Subscription(queue, ("t",), _unused, concurrency=concurrency, timeout=timeout), one_by_one(handle)
+            )
         worker = self.worker = Worker(broker, worker_threads=broker.threads, worker_timeout=100)
         worker.start()
         try:
@@ -86,6 +88,11 @@ class Bench:
         finally:
             worker.stop(timeout=20_000)
             broker.close()
+
+
+def one_by_one(handle: Handle) -> Callable[[Sequence[Incoming]], list[Outcome]]:
+    """What the broker wants, of a function for one message."""
+    return lambda incoming: [handle(one) for one in incoming]
 
 
 def collect(bodies: list[bytes]) -> Handle:

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from infra.database import sqlite
 from infra.database.away import DatabaseError, named
 from infra.database.bell import Bell
+from infra.database.notifications import NotifyBell
 from infra.database.session import CoreSession
 from infra.database.writer import Writer
 from infra.errors import ConfigurationError
@@ -25,14 +26,14 @@ class Database:
     """Hands out transactions; knows nothing of what is done in them."""
 
     def __init__(
-        self, writing: Engine, reading: Engine, *, bell: Bell | None = None, close: Callable[[], None] = lambda: None
+        self, writing: Engine, reading: Engine, *, bell: Bell, close: Callable[[], None] = lambda: None
     ) -> None:
         self.engine = writing
         self._reading = reading
         self._close = close
-        #: SQLite's way of telling other processes of new events; PostgreSQL has its own.
+        #: Tells the relay of another process of new events.
         self.bell = bell
-        self._wake: list[Callable[[], None]] = [bell.ring] if bell else []
+        self._wake: list[Callable[[], None]] = [bell.ring]
         self._writer = Writer(self.transaction)
 
     @property
@@ -115,4 +116,5 @@ def _postgresql(url: str) -> Database:
         )
     except NoSuchModuleError as error:
         raise ConfigurationError(f"TIDINGS_DATABASE_URL: {error}.") from None
-    return Database(engine, engine.execution_options(isolation_level="AUTOCOMMIT"))
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return Database(engine, autocommit, bell=NotifyBell(autocommit))

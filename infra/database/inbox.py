@@ -1,5 +1,6 @@
 """The inbox: what became of each event at each consumer; its key is what makes a handler's work happen once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -43,10 +44,18 @@ def look(session: Session, event_id: str, consumer: str) -> Entry | None:
     return None if row is None else Entry(row.state, row.handled_at is not None)
 
 
-def claim(session: Session, delivery: Delivery) -> bool:
+def claim(session: Session, delivery: Delivery, *, owes_effects: bool = False) -> bool:
     """Write, in the handler's transaction, that its work is done; False when another delivery already did it."""
-    values = {**_values(delivery), "state": "handled", "handled_at": datetime.now(UTC), "error": None}
+    state = "committed" if owes_effects else "handled"
+    values = {**_values(delivery), "state": state, "handled_at": datetime.now(UTC), "error": None}
     return bool(session.connection().execute(_claims(session), values).rowcount)
+
+
+def claim_new(session: Session, deliveries: Sequence[Delivery]) -> set[str]:
+    """Claim first deliveries of one consumer, all in one statement; gives the ids of those that nobody had."""
+    now = datetime.now(UTC)
+    rows = [{**_values(each), "state": "handled", "handled_at": now, "error": None} for each in deliveries]
+    return set(session.connection().execute(_STATEMENTS[session.connection().dialect.name][2], rows).scalars())
 
 
 def owe_effects(session: Session, event_id: str, consumer: str) -> None:
@@ -98,9 +107,13 @@ def _failure(insert: Any) -> Any:
     )
 
 
+def _news(insert: Any) -> Any:
+    return insert(_INBOX).on_conflict_do_nothing().returning(_INBOX.c.event_id)
+
+
 _STATEMENTS = {
-    "sqlite": (_claim(sqlite.insert), _failure(sqlite.insert)),
-    "postgresql": (_claim(postgresql.insert), _failure(postgresql.insert)),
+    name: (_claim(insert), _failure(insert), _news(insert))
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 
 

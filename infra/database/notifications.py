@@ -1,15 +1,16 @@
-"""PostgreSQL's LISTEN: wakes the relay when any process adds to the outbox; a lost wake-up costs time, nothing else."""
+"""The bell of PostgreSQL: NOTIFY by whoever rings, LISTEN by whoever listens."""
 
 import asyncio
 from collections.abc import Callable
 
 import psycopg
 import structlog
-from sqlalchemy import URL
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 log = structlog.get_logger(__name__)
 
-#: The channel on which the outbox's trigger notifies, with an empty payload.
+#: The channel of the notifications, whose payload is empty.
 CHANNEL = "tidings_outbox"
 #: Seconds between two attempts to connect.
 _PAUSE = 1.0
@@ -17,21 +18,41 @@ _PAUSE = 1.0
 _PATIENCE = 5
 
 
-async def listen(url: URL, wake: Callable[[], None]) -> None:
-    """Call `wake` at each notification, over a connection of its own, until cancelled; reconnects by itself."""
-    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    while True:
+class NotifyBell:
+    """Rings after the commit and not in it: commits that notify wait for one another in the whole server."""
+
+    def __init__(self, autocommit: Engine) -> None:
+        self._engine = autocommit
+        self._answering = False
+
+    def ring(self) -> None:
+        """Notify the listener, unless it is in this process; never fails."""
+        if self._answering:
+            return
         try:
-            await _listen_once(conninfo, wake)
-        except psycopg.Error as error:
-            log.warning("notifications lost", error=type(error).__name__)
-        await asyncio.sleep(_PAUSE)
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '')")
+        except (SQLAlchemyError, psycopg.Error) as error:
+            log.debug("notification not sent", error=type(error).__name__)
 
+    async def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` at each connection and notification, until cancelled; reconnects by itself."""
+        self._answering = True
+        try:
+            while True:
+                try:
+                    await self._listen_once(wake)
+                except psycopg.Error as error:
+                    log.warning("notifications lost", error=type(error).__name__)
+                await asyncio.sleep(_PAUSE)
+        finally:
+            self._answering = False
 
-async def _listen_once(conninfo: str, wake: Callable[[], None]) -> None:
-    connect = psycopg.AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=_PATIENCE)
-    async with await connect as connection:
-        await connection.execute(f"LISTEN {CHANNEL}".encode())
-        wake()  # for what was added while nobody listened
-        async for _ in connection.notifies():
-            wake()
+    async def _listen_once(self, wake: Callable[[], None]) -> None:
+        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connect = psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_PATIENCE)
+        async with await connect as connection:
+            await connection.execute(f"LISTEN {CHANNEL}".encode())
+            wake()  # for what was added while nobody listened
+            async for _ in connection.notifies():
+                wake()

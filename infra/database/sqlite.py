@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from infra.database.bell import Bell
+from infra.database.datagrams import DatagramBell
 from infra.database.file_lock import Turnstile
 from infra.database.group_commit import Member, SharedWriter
 from infra.errors import ConfigurationError
@@ -35,7 +35,7 @@ class Opened:
             raise ConfigurationError(f"The database file {path} cannot be opened: {error}.") from None
         self.writing = _writing(self._writer)
         self.reading = _reading(path)
-        self.bell = Bell(path)
+        self.bell = DatagramBell(path)
 
     def close(self) -> None:
         """Close what the engines shared."""

@@ -9,7 +9,7 @@ name an actor, a queue or an option. Nothing but the outbox publishes, so `enque
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import dramatiq
@@ -77,9 +77,9 @@ class TidingsBroker(dramatiq.Broker):
         """Whether the consuming connection is open."""
         return self._consuming.connected
 
-    def attach(self, subscription: Subscription, handle: Callable[[Incoming], Outcome]) -> None:
-        """Make the lane and the actor of one consumer; `handle` decides each delivery and should not raise."""
-        name = subscription.consumer
+    def attach(self, subscription: Subscription, handle: Callable[[Sequence[Incoming]], Sequence[Outcome]]) -> None:
+        """Make the lane and the actor of one consumer; `handle` decides what it is given and should not raise."""
+        name, batch = subscription.consumer, subscription.batch
         handling = Handling(
             consumer=name,
             handle=handle,
@@ -89,7 +89,8 @@ class TidingsBroker(dramatiq.Broker):
             stopping=self._consuming.stopping,
             observe=self._observe,
         )
-        self._lanes[name] = Lane(name, subscription.concurrency)
+        size, wait = (batch.size, batch.wait) if batch else (1, 0.0)
+        self._lanes[name] = Lane(name, subscription.concurrency, size=size, wait=wait)
         dramatiq.Actor(
             handling.run,
             broker=self,
@@ -140,12 +141,12 @@ class TidingsBroker(dramatiq.Broker):
 
 
 class _Handed(MessageProxy):
-    """A delivery in the shape that Dramatiq's worker takes."""
+    """Deliveries in the shape that Dramatiq's worker takes: one message of its own, whatever they are."""
 
-    def __init__(self, delivery: Delivery) -> None:
-        queue = delivery.queue
-        super().__init__(dramatiq.Message(queue, queue, (delivery,), {}, {}, delivery.message_id, 0))
-        self.delivery = delivery
+    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+        queue = deliveries[0].queue
+        super().__init__(dramatiq.Message(queue, queue, (deliveries,), {}, {}, deliveries[0].message_id, 0))
+        self.deliveries = deliveries
 
 
 class _LaneConsumer(Consumer):
@@ -160,8 +161,9 @@ class _LaneConsumer(Consumer):
         return None
 
     def ack(self, message: MessageProxy) -> None:
-        delivery: Delivery = message.delivery
-        self._consuming.settle(delivery)
+        deliveries: Sequence[Delivery] = message.deliveries
+        for delivery in deliveries:
+            self._consuming.settle(delivery)
         self._lane.release()
 
     nack = ack
@@ -181,7 +183,11 @@ class _Lifecycle(Middleware):
         self._watchdog: Watchdog | None = None
 
     def after_consumer_thread_boot(self, _broker: dramatiq.Broker, thread: ConsumerThread) -> None:
-        self._lanes[thread.queue_name].hand = lambda delivery: thread.handle_message(_Handed(delivery))
+        self._lanes[thread.queue_name].hand = lambda deliveries: thread.handle_message(_Handed(deliveries))
+
+    def before_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
+        """As many threads as all lanes together may have in flight, whatever the CLI was told."""
+        worker.worker_threads = sum(lane.concurrency for lane in self._lanes.values())
 
     def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
         def threads() -> list[threading.Thread]:

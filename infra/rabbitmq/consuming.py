@@ -73,6 +73,7 @@ class Consuming:
             if self._thread.ident is None:
                 self._loop = IOLoop()
                 self._thread.start()
+        lane.call_later = self._loop.call_later
         self._soon(partial(self._attaching.add, lane))
 
     def settle(self, delivery: Delivery) -> None:

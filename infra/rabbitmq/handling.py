@@ -1,4 +1,4 @@
-"""What Dramatiq runs for one delivery: the handler's side decides the outcome, and the outcome decides the verdict.
+"""What Dramatiq runs for a delivery: the handler's side decides the outcome, and the outcome decides the verdict.
 
 Everything that decides lies in here and nothing in a middleware: Dramatiq logs and swallows what a middleware raises,
 and then acknowledges.
@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -30,6 +30,7 @@ PAUSES = (1.0, 2.0, 3.0, 4.0, 5.0)
 #: Tries to publish a copy, 10 to 20 minutes in all, before the original is given back (which the broker counts).
 PUBLISH_TRIES = 120
 
+Try = tuple[Delivery, Incoming]
 log = structlog.get_logger(__name__)
 
 
@@ -38,7 +39,8 @@ class Handling:
     """One consumer's deliveries, from `handle` to the verdict."""
 
     consumer: str
-    handle: Callable[[Incoming], Outcome]
+    #: Decides several at once; for most consumers "several" is one.
+    handle: Callable[[Sequence[Incoming]], Sequence[Outcome]]
     #: Seconds that one call of `handle` may take.
     timeout: float
     #: Publishes and waits for the confirm.
@@ -48,33 +50,43 @@ class Handling:
     #: Told the consumer, the outcome and the seconds of each call of `handle`.
     observe: Callable[[str, str, float], None]
 
-    def run(self, delivery: Delivery) -> None:
-        """Handle one delivery and record what is to become of it; one that must not be started any more is left."""
-        delivery.verdict = Verdict.REQUEUE
-        if not self._may_go_on(delivery):
-            delivery.verdict = Verdict.LEAVE
-            return
-        incoming = delivery.incoming()
-        delivery.verdict = self._settle(delivery, incoming, self._outcome(delivery, incoming))
+    def run(self, deliveries: Sequence[Delivery]) -> None:
+        """Handle deliveries and record what is to become of each; one that must not be started any more is left."""
+        tries = []
+        for delivery in deliveries:
+            delivery.verdict = Verdict.REQUEUE if self._may_go_on(delivery) else Verdict.LEAVE
+            if delivery.verdict is Verdict.REQUEUE:
+                tries.append((delivery, delivery.incoming()))
+        for (delivery, incoming), outcome in zip(tries, self._outcomes(tries), strict=True):
+            delivery.verdict = self._settle(delivery, incoming, outcome)
 
-    def _outcome(self, delivery: Delivery, incoming: Incoming) -> Outcome:
+    def _outcomes(self, tries: list[Try]) -> list[Outcome]:
+        """Ask for decisions, and again for those that are held, until there are none or we must stop."""
+        outcomes = self._attempt(tries)
         for pause in _pauses():
-            outcome = self._attempt(delivery, incoming)
-            if not isinstance(outcome, Hold):
+            held = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Hold)]
+            if not held:
                 break
-            self._warn("delivery held", delivery, outcome.error, again_in=pause)
-            if not self._go_on_after(pause, delivery):
+            first, outcome = tries[held[0]][0], outcomes[held[0]]
+            self._warn("delivery held", first, getattr(outcome, "error", ""), again_in=pause, deliveries=len(held))
+            if not self._go_on_after(pause, first):
                 break
-        return outcome
+            for number, again in zip(held, self._attempt([tries[number] for number in held]), strict=True):
+                outcomes[number] = again
+        return outcomes
 
-    def _attempt(self, delivery: Delivery, incoming: Incoming) -> Outcome:
+    def _attempt(self, tries: list[Try]) -> list[Outcome]:
+        if not tries:
+            return []
         started = time.perf_counter()
         try:
-            outcome = self.limit.call(self.handle, incoming, self.timeout)
+            outcomes = list(self.limit.call(self.handle, [incoming for _, incoming in tries], self.timeout))
         except BaseException as error:  # noqa: BLE001  # even an interrupt or a SystemExit must end in a decision
-            outcome = self._after_escape(delivery, error)
-        self.observe(self.consumer, type(outcome).__name__.lower(), time.perf_counter() - started)
-        return outcome
+            outcomes = [self._after_escape(delivery, error) for delivery, _ in tries]
+        seconds = (time.perf_counter() - started) / len(tries)
+        for outcome in outcomes:
+            self.observe(self.consumer, type(outcome).__name__.lower(), seconds)
+        return outcomes
 
     def _after_escape(self, delivery: Delivery, error: BaseException) -> Outcome:
         name = f"internal: {type(error).__name__}"

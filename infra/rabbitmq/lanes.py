@@ -8,7 +8,7 @@ behind un-started is not run (the broker delivers it again).
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pika.spec import Basic, BasicProperties
 
@@ -21,19 +21,27 @@ LEAST_PREFETCH = 64
 
 
 class Lane:
-    """One consumer's deliveries in this process; `hand` passes one to a free worker thread and must not block."""
+    """One consumer's deliveries in this process; `hand` passes some to a free worker thread and must not block."""
 
-    def __init__(self, queue: str, concurrency: int) -> None:
+    def __init__(self, queue: str, concurrency: int, *, size: int = 1, wait: float = 0.0) -> None:
+        """With a size, up to so many are handed on together, those that came within `wait` seconds."""
         self.queue = queue
         self.concurrency = concurrency
-        self.prefetch = max(LEAST_PREFETCH, concurrency * PREFETCH_PER_SLOT)
-        self.hand: Callable[[Delivery], None] = _nobody_there
+        self.prefetch = max(LEAST_PREFETCH, concurrency * PREFETCH_PER_SLOT, (concurrency + 1) * size)
+        self.hand: Callable[[Sequence[Delivery]], None] = _nobody_there
+        #: Calls a function after some seconds, on the IO thread.
+        self.call_later: Callable[[float, Callable[[], None]], object] = _no_timer
         self.epoch: Epoch | None = None
         #: Attachments that failed in a row.
         self.failures = 0
+        self._size = size
+        self._wait = wait
         self._lock = threading.Lock()
         self._waiting: deque[Delivery] = deque()
         self._in_flight = 0
+        self._timer_runs = False
+        #: What waits has waited long enough: the next free slot takes it, however little it is.
+        self._late = False
         self._stopped = False
 
     @property
@@ -64,25 +72,47 @@ class Lane:
     def deliver(self, epoch: Epoch, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         """Take a delivery from the channel and hand it on when it is this lane's turn (IO thread)."""
         epoch.acks.delivered(method.delivery_tag)
-        delivery = Delivery(self.queue, epoch, method, properties, body)
         with self._lock:
             if self._stopped:
                 return
-            if self._in_flight >= self.concurrency:
-                self._waiting.append(delivery)
-                return
-            self._in_flight += 1
-        self.hand(delivery)
+            self._waiting.append(Delivery(self.queue, epoch, method, properties, body))
+            chosen = self._choose()
+            needs_timer = bool(self._waiting) and self._size > 1 and not (self._timer_runs or self._late)
+            self._timer_runs |= needs_timer
+        if chosen:
+            self.hand(chosen)
+        if needs_timer:
+            self.call_later(self._wait, self._waited)
 
     def release(self) -> None:
-        """Give a slot back; the finishing thread hands the next delivery on itself, so none has to be woken for it."""
+        """Give a slot back; the finishing thread hands the next ones on itself, so none has to be woken for it."""
         with self._lock:
-            if not self._waiting:
-                self._in_flight -= 1
-                return
-            following = self._waiting.popleft()
-        self.hand(following)
+            self._in_flight -= 1
+            chosen = self._choose()
+        if chosen:
+            self.hand(chosen)
+
+    def _waited(self) -> None:
+        with self._lock:
+            self._timer_runs = False
+            self._late = bool(self._waiting)
+            chosen = self._choose()
+        if chosen:
+            self.hand(chosen)
+
+    def _choose(self) -> list[Delivery]:
+        """What may be started now; the lock is held."""
+        if self._in_flight >= self.concurrency or not (len(self._waiting) >= self._size or self._late):
+            return []
+        chosen = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
+        self._late = self._late and bool(self._waiting)
+        self._in_flight += bool(chosen)
+        return chosen
 
 
-def _nobody_there(delivery: Delivery) -> None:
-    raise RuntimeError(f"{delivery!r} came before a worker asked for it")
+def _nobody_there(deliveries: Sequence[Delivery]) -> None:
+    raise RuntimeError(f"{deliveries!r} came before a worker asked for it")
+
+
+def _no_timer(_seconds: float, _function: Callable[[], None]) -> None:
+    raise RuntimeError("a lane that gathers needs the IO loop's timer")

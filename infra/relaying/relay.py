@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import structlog
 from sqlmodel import Session
 
-from infra.database import consumers, event_log, notifications, outbox
+from infra.database import consumers, event_log, outbox
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.outbox import Due
@@ -50,7 +50,7 @@ SET_ASIDE_AFTER = 10
 SETTLE_AFTER = 0.005
 #: Seconds between two looks into SQLite's outbox, for rows that other processes added.
 POLL = 0.1
-#: Seconds between two looks into PostgreSQL's, which tells of such rows itself.
+#: Seconds between two looks into PostgreSQL's, for rows whose notification was lost.
 SLOW_POLL = 5.0
 
 
@@ -105,15 +105,13 @@ class Relay:
             self._reader.shutdown(wait=False)
 
     async def _listen(self) -> None:
-        """Be woken when another process adds events: by NOTIFY, or on SQLite, while the lease is ours, by its bell."""
-        bell = self._database.bell
-        if bell is None:
-            await notifications.listen(self._database.engine.url, self.wake)
-            return
+        """Be woken when another process adds events, while the lease is ours."""
         while True:
             await self._tenure.gained()
-            with bell.answering(self._woken.set):
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self._database.bell.listen(self.wake))
                 await self._tenure.ended()
+                listening.cancel()
 
     async def _publish_for_ever(self) -> None:
         while True:

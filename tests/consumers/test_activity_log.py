@@ -11,13 +11,19 @@ from infra.database.engine import Database
 from infra.database.tables import Activity, table
 from infra.delivery import Deliveries
 from infra.outcomes import Done, Incoming
-from infra.subscriptions import Subscription
+from infra.subscriptions import Batch, Subscription
 
 
 def test_every_event_leaves_one_line(database: Database) -> None:
     envelope = announce(DayEnded(day=date(2026, 11, 22)), source="/scheduler")
-    deliver = Deliveries(database, {}).handler(Subscription("activity-log", ("#",), log_activity))
-    assert [Done(), Done()] == [deliver(Incoming(encode(envelope))), deliver(Incoming(encode(envelope)))]
+    subscription = Subscription("activity-log", ("#",), log_activity, batch=Batch())
+    deliver = Deliveries(database, {}).handler(subscription)
+    other = announce(DayEnded(day=date(2026, 11, 23)), source="/scheduler")
+    assert [Done()] * 3 == deliver([Incoming(encode(envelope)), Incoming(encode(other)), Incoming(encode(envelope))])
+    assert [Done()] == deliver([Incoming(encode(envelope))])
     with database.reading() as session:
         lines = session.connection().execute(select(table(Activity))).all()
-    assert [(envelope.id, "day.ended", "2026-11-22", envelope.time)] == [tuple(line) for line in lines]
+    assert {(one.id, "day.ended", one.subject, one.time) for one in (envelope, other)} == {
+        tuple(line) for line in lines
+    }
+    assert 2 == len(lines)

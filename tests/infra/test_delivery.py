@@ -57,7 +57,8 @@ def deliver(database: Database, outside: Outside, envelope: Envelope) -> Iterato
     def run(handler: Handler, body: bytes | None = None, attempt: int = 1, **signs: bool) -> Outcome:
         subscription = Subscription("tested", ("user.registered",), handler)
         incoming = Incoming(body if body is not None else encode(envelope), attempt, **signs)
-        return Deliveries(database, {"mail": outside}).handler(subscription)(incoming)
+        (outcome,) = Deliveries(database, {"mail": outside}).handler(subscription)([incoming])
+        return outcome
 
     return run  # type: ignore[return-value]
 
@@ -199,8 +200,8 @@ def test_only_the_unsent_of_several_effects_are_tried_again(
 
     world = FailsSecond()
     run = Deliveries(database, {"mail": world}).handler(Subscription("tested", ("user.registered",), three))
-    assert RetryLater(5, "EffectFailed: 451") == run(Incoming(encode(envelope)))
-    assert Done() == run(Incoming(encode(envelope), 2))
+    assert [RetryLater(5, "EffectFailed: 451")] == run([Incoming(encode(envelope))])
+    assert [Done()] == run([Incoming(encode(envelope), 2)])
     assert [0, 1, 2] == [intent.ordinal for intent in world.performed]
 
 

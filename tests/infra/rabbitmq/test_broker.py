@@ -112,7 +112,7 @@ def test_no_queue_is_declared_but_those_that_were_there(bench: Bench) -> None:
 
 def test_nothing_is_published_through_dramatiq() -> None:
     broker = TidingsBroker("amqp://nowhere.invalid/", publish=refuse, redeclare=refuse)
-    broker.attach(Subscription("a-consumer", ("t",), refuse), lambda _: Done())
+    broker.attach(Subscription("a-consumer", ("t",), refuse), lambda some: [Done() for _ in some])
     actor = broker.get_actor("a-consumer")
 
     for message in (actor.send, lambda: actor.send_with_options(delay=1_000)):
@@ -123,7 +123,7 @@ def test_nothing_is_published_through_dramatiq() -> None:
 def test_making_a_broker_connects_to_nothing() -> None:
     before = threading.active_count()
     broker = TidingsBroker("amqp://nowhere.invalid/", publish=refuse, redeclare=refuse)
-    broker.attach(Subscription("a-consumer", ("t",), refuse, concurrency=3), lambda _: Done())
+    broker.attach(Subscription("a-consumer", ("t",), refuse, concurrency=3), lambda some: [Done() for _ in some])
 
     assert (threading.active_count(), broker.connected, broker.threads) == (before, False, 3)
     assert broker.attached == {"a-consumer": False}

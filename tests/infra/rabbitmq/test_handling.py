@@ -17,6 +17,7 @@ from infra.rabbitmq.handling import Handling
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from tests.waiting import until
+from tests.workers import one_by_one
 
 PROPERTIES: dict[str, Any] = {
     "message_id": "an-id",
@@ -49,13 +50,13 @@ class Run:
     def verdict(self, handle: Callable[[Incoming], Outcome] | None = None, timeout: float = 60.0) -> Verdict:
         Handling(
             consumer="a-consumer",
-            handle=handle or self._next,
+            handle=one_by_one(handle or self._next),
             timeout=timeout,
             publish=self._publish,
             limit=self.limit,
             stopping=self.stopping,
             observe=lambda consumer, outcome, _: self.observed.append((consumer, outcome)),
-        ).run(self.delivery)
+        ).run([self.delivery])
         return self.delivery.verdict
 
     def _next(self, _: Incoming) -> Outcome:

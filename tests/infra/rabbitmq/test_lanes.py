@@ -1,5 +1,9 @@
 """Rules of a lane, without a broker."""
 
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
 from pika.spec import Basic, BasicProperties
 
 from infra.rabbitmq.deliveries import Delivery, Epoch, Verdict
@@ -8,7 +12,7 @@ from infra.rabbitmq.lanes import Lane
 
 def lane_of(concurrency: int) -> tuple[Lane, list[Delivery]]:
     lane, handed = Lane("a-consumer", concurrency), list[Delivery]()
-    lane.hand = handed.append
+    lane.hand = handed.extend
     return lane, handed
 
 
@@ -90,3 +94,74 @@ def test_a_delivery_is_given_back_unless_somebody_decides_otherwise() -> None:
 
 def test_the_prefetch_is_sixteen_per_slot_and_at_least_64() -> None:
     assert (Lane("a", 1).prefetch, Lane("b", 8).prefetch) == (64, 128)
+
+
+class Gathering:
+    """A lane that hands several on together, and its timer, which a test lets run out."""
+
+    def __init__(self, concurrency: int, size: int) -> None:
+        self.lane = Lane("a-consumer", concurrency, size=size, wait=0.5)
+        self.batches: list[list[int]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.lane.hand = lambda deliveries: self.batches.append([delivery.tag for delivery in deliveries])
+        self.lane.call_later = lambda seconds, function: self.timers.append((seconds, function))
+        self.epoch = self.lane.begin()
+
+    def deliver(self, *tags: int) -> None:
+        deliver(self.lane, self.epoch, *tags)
+
+    def run_out(self) -> None:
+        self.timers.pop(0)[1]()
+
+
+def test_a_full_batch_is_handed_on_at_once() -> None:
+    gathering = Gathering(1, 3)
+    gathering.deliver(1, 2, 3)
+
+    assert gathering.batches == [[1, 2, 3]]
+
+
+def test_what_came_in_time_is_handed_on_when_the_wait_is_over() -> None:
+    gathering = Gathering(1, 3)
+    gathering.deliver(1, 2)
+    assert (gathering.batches, [seconds for seconds, _ in gathering.timers]) == ([], [0.5])
+    gathering.run_out()
+
+    assert gathering.batches == [[1, 2]]
+
+
+def test_whoever_waited_for_long_enough_takes_the_next_free_slot() -> None:
+    gathering = Gathering(1, 2)
+    gathering.deliver(1, 2, 3)
+    gathering.run_out()
+    assert gathering.batches == [[1, 2]]
+    gathering.lane.release()
+
+    assert gathering.batches == [[1, 2], [3]]
+
+
+@given(st.lists(st.sampled_from(["deliver", "release", "run out"]), max_size=60), st.integers(1, 3), st.integers(2, 4))
+def test_nothing_is_left_waiting_for_ever_and_nothing_handed_on_twice(
+    steps: list[str], concurrency: int, size: int
+) -> None:
+    gathering = Gathering(concurrency, size)
+    delivered = released = 0
+    for step in steps:
+        if step == "deliver":
+            delivered += 1
+            gathering.deliver(delivered)
+        elif step == "release" and released < len(gathering.batches):
+            released += 1
+            gathering.lane.release()
+        elif step == "run out" and gathering.timers:
+            gathering.run_out()
+        assert len(gathering.batches) - released <= concurrency
+    while gathering.timers or released < len(gathering.batches):
+        while gathering.timers:
+            gathering.run_out()
+        if released < len(gathering.batches):
+            released += 1
+            gathering.lane.release()
+
+    assert [tag for batch in gathering.batches for tag in batch] == list(range(1, delivered + 1))
+    assert all(len(batch) <= size for batch in gathering.batches)

@@ -93,7 +93,7 @@ def run_with_a_dead_thread(bench: Bench, which: str) -> subprocess.CompletedProc
         from infra.subscriptions import Subscription
 
         broker = TidingsBroker({bench.vhost!r}, publish=print, redeclare=print)
-        broker.attach(Subscription("a-consumer", ("t",), print), lambda _: Done())
+        broker.attach(Subscription("a-consumer", ("t",), print), lambda some: [Done() for _ in some])
         worker = Worker(broker, worker_threads=broker.threads)
         worker.start()
         while not all(broker.attached.values()):

@@ -74,6 +74,18 @@ def test_what_another_process_adds_is_published_soon(database: Database, other_p
         assert time.monotonic() - begun < 3
 
 
+def test_what_the_process_of_a_stand_by_adds_is_published_soon(
+    database: Database, other_process: Database, vhost: str
+) -> None:
+    with running(database, vhost, "active") as active:
+        until(lambda: active.relay.state == "active", what="the relay's start")
+        with running(other_process, vhost, "stand-by") as stand_by:
+            for count in range(1, 4):  # the first may be found by the look at the start
+                add(other_process, [registered()])
+                await_logged(database, count, seconds=3)
+            assert stand_by.relay.state == "standby"
+
+
 def test_a_queue_that_was_deleted_is_declared_before_anything_is_published(
     database: Database, vhost: str, broker_api: BrokerApi
 ) -> None:

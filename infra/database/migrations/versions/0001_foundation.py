@@ -14,20 +14,11 @@ BY_KEY = {"sqlite_with_rowid": False}
 
 
 def upgrade() -> None:
-    """Make the tables; PostgreSQL also tells the relay of new outbox rows."""
+    """Make the tables."""
     _people_and_subscriptions()
     _road()
     _deliveries()
     _rest()
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            "CREATE FUNCTION tidings_outbox_added() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN PERFORM pg_notify('tidings_outbox', ''); RETURN NULL; END $$"
-        )
-        op.execute(
-            "CREATE TRIGGER outbox_added AFTER INSERT ON outbox "
-            "FOR EACH STATEMENT EXECUTE FUNCTION tidings_outbox_added()"
-        )
 
 
 def downgrade() -> None:
@@ -36,8 +27,6 @@ def downgrade() -> None:
         op.drop_table(name)
     op.drop_table("subscription")
     op.drop_table("users")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION tidings_outbox_added()")
 
 
 def _people_and_subscriptions() -> None:

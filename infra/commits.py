@@ -1,0 +1,46 @@
+"""What a delivery writes: the claim of its event, what its handler collected, and what became of its effects."""
+
+from contextlib import ExitStack
+
+from sqlmodel import Session
+
+from infra.context import DeliveryContext
+from infra.database import effects, inbox, outbox
+from infra.database.engine import Database
+from infra.effects import Intent
+
+
+class AlreadyHandled(BaseException):
+    """Another delivery of the same event came first: undo this one. No Exception, so that no handler swallows it."""
+
+
+def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Session:
+    """A transaction with the event claimed in it: its first statement, before any of the handler's own."""
+    session = stack.enter_context(database.transaction())
+    if not inbox.claim(session, delivery):
+        raise AlreadyHandled
+    return session
+
+
+def write(session: Session, context: DeliveryContext) -> None:
+    """Write what the handler collected, in the transaction of its own rows."""
+    if context.intents:
+        inbox.owe_effects(session, context.event_id, context.consumer)
+        effects.intend(session, context.intents)
+    outbox.add_all(session, context.published)
+
+
+def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery) -> bool:
+    """The whole commit of a handler that wrote no rows of its own; False when another delivery came first."""
+    if not inbox.claim(session, delivery, owes_effects=bool(context.intents)):
+        return False
+    effects.intend(session, context.intents)
+    outbox.add_all(session, context.published)
+    return True
+
+
+def mark_sent(session: Session, *, intent: Intent, delivery: inbox.Delivery, last: bool) -> None:
+    """An effect has happened; with the last one the delivery is handled."""
+    effects.mark_sent(session, intent)
+    if last:
+        inbox.settle(session, delivery.event_id, delivery.consumer)
