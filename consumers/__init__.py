@@ -1,6 +1,7 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
 import pkgutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from importlib import import_module
@@ -12,8 +13,9 @@ from infra import effects, logs, metrics, probes
 from infra.database import consumers as declared_consumers
 from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
+from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
-from infra.errors import DatabaseUnavailable, TidingsError
+from infra.errors import BrokerUnavailable, ConfigurationError, TidingsError, TopologyConflict
 from infra.mail import Mailer, Templates
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
@@ -58,10 +60,12 @@ def check(settings: Settings) -> None:
     """Find out, before worker processes are started, what would keep them from working.
 
     Raises:
-        ConfigurationError: the database is not migrated, or an address is missing.
+        ConfigurationError: the database is not migrated, an address is missing or wrong, or the port of the probes is
+            taken.
         DatabaseUnavailable: the database is away.
     """
-    _ = settings.rabbitmq, settings.smtp
+    _ = settings.rabbitmq, _mailer(settings)
+    probes.require_free(settings.probe_port)
     database = connect(settings.database)
     try:
         require_current(database)
@@ -85,7 +89,7 @@ def declare(settings: Settings) -> list[str]:
         database.close()
     publisher = BlockingPublisher(settings.rabbitmq, name="declare")
     try:
-        publisher.declare(_topology())
+        _declare(publisher)
     finally:
         publisher.close()
     return [subscription.consumer for subscription in recorded()]
@@ -107,20 +111,33 @@ def _compose(settings: Settings) -> None:
     database = connect(settings.database)
     _record(database)
     publisher = BlockingPublisher(settings.rabbitmq, name="consumers publisher")
-    mailer = Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES))
-    deliveries = Deliveries(database, {**effects.performers(), "mail": mailer.perform})
     broker = TidingsBroker(
         settings.rabbitmq,
         publish=publisher.publish,
         redeclare=lambda: publisher.declare(_topology()),
         grace=GRACE,
     )
+    performers = {**effects.performers(), "mail": _mailer(settings).perform}
+    deliveries = Deliveries(database, performers, is_stopping=lambda: broker.is_stopping)
     broker.on_outcome = _count
     for subscription in recorded():
         broker.attach(subscription, deliveries.handler(subscription))
+    with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
+        _declare(publisher)
     broker.install()
     server = _probes(settings, broker, database)
     _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
+
+
+def _declare(publisher: BlockingPublisher) -> None:
+    try:
+        publisher.declare(_topology())
+    except TopologyConflict as error:  # all the rest is declared, and the old queue works as it did
+        _log.warning("topology conflict", error=str(error))
+
+
+def _mailer(settings: Settings) -> Mailer:
+    return Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES))
 
 
 def _record(database: Database) -> None:
@@ -136,17 +153,22 @@ def _topology() -> list[Consumer]:
 
 
 def _probes(settings: Settings, broker: TidingsBroker, database: Database) -> ThreadingHTTPServer:
-    return probes.serve(lambda: _problems(broker, database), port=settings.probe_port)
+    stored = Readiness(database)
 
+    def ready() -> dict[str, str]:
+        return _problems(broker) | stored.problems()
 
-def _problems(broker: TidingsBroker, database: Database) -> dict[str, str]:
-    metrics.CONNECTED.labels("consumers").set(broker.connected)
-    problems = {name: "not attached to its queue" for name, attached in broker.attached.items() if not attached}
     try:
-        require_current(database)
-    except DatabaseUnavailable as error:
-        problems["database"] = str(error)
-    return problems
+        return probes.serve(ready, port=settings.probe_port)
+    except ConfigurationError as error:  # `check` found it free: another worker process of ours has it now
+        server = probes.serve(ready, port=0)
+        _log.info("probes of a further worker process", reason=str(error), probes=server.server_port)
+        return server
+
+
+def _problems(broker: TidingsBroker) -> dict[str, str]:
+    metrics.CONNECTED.labels("consumers").set(broker.connected)
+    return {name: "not attached to its queue" for name, attached in broker.attached.items() if not attached}
 
 
 def _count(consumer: str, outcome: str, _seconds: float) -> None:

@@ -22,25 +22,25 @@ def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Ses
     return session
 
 
-def write(session: Session, context: DeliveryContext) -> None:
+def write(session: Session, context: DeliveryContext, owner: str) -> None:
     """Write what the handler collected, in the transaction of its own rows."""
     if context.intents:
         inbox.owe_effects(session, context.event_id, context.consumer)
-        effects.intend(session, context.intents)
+        effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
 
 
-def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery) -> bool:
+def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery, owner: str) -> bool:
     """The whole commit of a handler that wrote no rows of its own; False when another delivery came first."""
     if not inbox.claim(session, delivery, owes_effects=bool(context.intents)):
         return False
-    effects.intend(session, context.intents)
+    effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
     return True
 
 
-def mark_sent(session: Session, *, intent: Intent, delivery: inbox.Delivery, last: bool) -> None:
+def mark_sent(session: Session, *, intent: Intent, last: bool) -> None:
     """An effect has happened; with the last one the delivery is handled."""
     effects.mark_sent(session, intent)
     if last:
-        inbox.settle(session, delivery.event_id, delivery.consumer)
+        inbox.settle(session, intent.event_id, intent.consumer)

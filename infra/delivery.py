@@ -11,17 +11,17 @@ import structlog
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
 from infra import commits, metrics
+from infra.calling import Calling
 from infra.context import DeliveryContext
-from infra.database import effects, inbox
+from infra.database import inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
-from infra.errors import DatabaseUnavailable, EffectRefused, EffectUnknown
+from infra.errors import Busy, DatabaseUnavailable, EffectRefused
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
+from infra.performing import Performing, text_of
 from infra.subscriptions import Subscription
 
 _log = structlog.get_logger(__name__)
-#: Characters of an error's text that are kept.
-_LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,24 @@ class Try:
 class Deliveries:
     """Makes, for each subscription, the function that the broker calls with messages."""
 
-    def __init__(self, database: Database, performers: Mapping[str, Performer]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        performers: Mapping[str, Performer],
+        *,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._database = database
-        self._performers = performers
+        self._performing = Performing(database, performers)
+        self._calling = Calling()
+        self._is_stopping = is_stopping
 
     def handler(self, subscription: Subscription) -> Callable[[Sequence[Incoming]], list[Outcome]]:
         """What to do with messages of this subscription's queue."""
         return partial(self._deliver_all, subscription)
 
     def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
-        tries = [_try(subscription, each) for each in incoming]
+        tries = [_read(subscription, each) for each in incoming]
         outcomes = self._together(subscription, tries) if subscription.batch else {}
         return [
             outcomes.get(number) or (self._alone(subscription, each) if isinstance(each, Try) else each)
@@ -67,16 +75,19 @@ class Deliveries:
 
     def _settle(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
-            return self._end(subscription, one, handle)
-        except DatabaseUnavailable as error:
+            with self._performing.sole(one.delivery):
+                return self._end(subscription, one, handle)
+        except (DatabaseUnavailable, Busy) as error:
             return Hold(str(error))
 
     def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
-            self._perform(handle(), one.delivery)
-        except (DatabaseUnavailable, KeyboardInterrupt, SystemExit):
+            self._performing.perform(handle())
+        except (DatabaseUnavailable, Busy, KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001  # a time limit is no Exception; whatever ended the handler counts
+        except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts
+            if self._is_stopping() and not isinstance(error, Exception):
+                raise  # it is we who interrupted it, and that costs the event no try
             return self._failed(subscription, one.delivery, error)
         age = datetime.now(UTC) - one.envelope.time
         metrics.END_TO_END.labels(subscription.consumer).observe(age.total_seconds())
@@ -93,15 +104,11 @@ class Deliveries:
                 return self._run(subscription, one)
         elif entry.state == "handled":
             return ()
-        return self._owed(one.delivery)
+        return self._performing.owed(one.delivery)
 
     def _look(self, delivery: inbox.Delivery) -> inbox.Entry | None:
         with self._database.reading() as session:
             return inbox.look(session, delivery.event_id, delivery.consumer)
-
-    def _owed(self, delivery: inbox.Delivery) -> Sequence[Intent]:
-        with self._database.reading() as session:
-            return effects.unsent(session, delivery.event_id, delivery.consumer)
 
     def _run(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """The handler in its transaction; one that asks for none shares a transaction with others."""
@@ -109,26 +116,29 @@ class Deliveries:
             begin = partial(commits.begun, stack, self._database, one.delivery)
             context = DeliveryContext(one.envelope, one.consumer, one.delivery.attempt, one.incoming.replay, begin)
             with metrics.HANDLER.labels(one.consumer).time():
-                _call(subscription, context)
+                self._calling.call(subscription, context)
             if context.has_begun:
-                commits.write(context.session, context)
+                commits.write(context.session, context, self._performing.owner)
                 return context.intents
-        if not self._database.submit(partial(commits.claim_and_write, context=context, delivery=one.delivery)).result():
+        commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
+        if not self._database.submit(commit).result():
             raise commits.AlreadyHandled
         return context.intents
 
-    def _together(self, subscription: Subscription, tries: Sequence[Try | Park]) -> dict[int, Outcome]:
+    def _together(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""
         new = _first_of_each(tries)
         try:
             contexts = self._run_together(subscription, list(new.values()))
         except DatabaseUnavailable as error:
             return dict.fromkeys(new, Hold(str(error)))
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001  # one of them is at fault, and each alone will show which
-            _log.warning("batch failed", consumer=subscription.consumer, events=len(new), error=_text(error))
+        except Exception as error:  # noqa: BLE001  # one of them is at fault, and each alone will show which
+            _log.warning("batch failed", consumer=subscription.consumer, events=len(new), error=type(error).__name__)
             return {}
+        except BaseException as error:  # interrupted, and so would be each alone: they come back one by one
+            if self._is_stopping() or isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            return {number: self._failed(subscription, one.delivery, error) for number, one in new.items()}
         return {
             number: self._settle(subscription, one, lambda: contexts[one.delivery.event_id].intents)  # noqa: B023
             for number, one in new.items()
@@ -146,30 +156,14 @@ class Deliveries:
                 if one.delivery.event_id in claimed
             }
             with metrics.HANDLER.labels(subscription.consumer).time():
-                subscription.handler(list(contexts.values()))
+                if contexts:
+                    self._calling.call_with(subscription, list(contexts.values()))
             for context in contexts.values():
-                commits.write(session, context)
+                commits.write(session, context, self._performing.owner)
         return contexts
 
-    def _perform(self, intents: Sequence[Intent], delivery: inbox.Delivery) -> None:
-        for intent in intents:
-            self._perform_one(intent)
-            last = intent is intents[-1]
-            self._database.submit(partial(commits.mark_sent, intent=intent, delivery=delivery, last=last)).result()
-
-    def _perform_one(self, intent: Intent) -> None:
-        performer = self._performers.get(intent.kind)
-        try:
-            if performer is None:
-                raise EffectRefused(f"No effect is registered as {intent.kind!r}: is its module imported here?")
-            performer(intent)
-        except BaseException as error:
-            with self._database.transaction() as session:
-                effects.mark_failed(session, intent, _text(error), unknown=isinstance(error, EffectUnknown))
-            raise
-
     def _failed(self, subscription: Subscription, delivery: inbox.Delivery, error: BaseException) -> Outcome:
-        text = _text(error)
+        text = text_of(error)
         delay = None if isinstance(error, EffectRefused) else subscription.retry.delay_after(delivery.attempt)
         with self._database.transaction() as session:
             inbox.fail(session, delivery, text, "dead" if delay is None else "retrying")
@@ -179,39 +173,30 @@ class Deliveries:
             event_id=delivery.event_id,
             attempt=delivery.attempt,
             retry_in=delay,
-            error=text,
+            error=type(error).__name__,
             where=_where(error),
         )
         return Park("handler-error", text) if delay is None else RetryLater(delay, text)
 
 
-def _try(subscription: Subscription, incoming: Incoming) -> Try | Park:
+def _read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
     try:
         envelope = decode(incoming.body)
     except UndecodableEvent as error:
         return Park(error.reason, str(error))
+    if not subscription.takes(envelope.type):
+        return Done()  # a binding from before its `to=` was changed
     now = datetime.now(UTC)
     return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
 
 
-def _first_of_each(tries: Sequence[Try | Park]) -> dict[int, Try]:
+def _first_of_each(tries: Sequence[Try | Park | Done]) -> dict[int, Try]:
     """What looks new, by its place; of two copies in one batch only the first."""
     new: dict[str, tuple[int, Try]] = {}
     for number, one in enumerate(tries):
         if isinstance(one, Try) and one.looks_new:
             new.setdefault(one.delivery.event_id, (number, one))
     return dict(new.values())
-
-
-def _call(subscription: Subscription, context: DeliveryContext) -> None:
-    if subscription.batch:
-        subscription.handler([context])
-    else:
-        subscription.handler(context.event, context)
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
 
 
 def _where(error: BaseException) -> str | None:

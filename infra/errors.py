@@ -12,6 +12,7 @@
     ├── MessageRefused                this very message cannot be published: a further try is useless
     ├── TopologyConflict              a queue or exchange exists with other arguments
     ├── DatabaseUnavailable           the database cannot be reached or is locked for too long
+    ├── Busy                          another delivery of the same event is at work
     ├── LeaseLost                     another process has taken the lease over
     └── EffectError                   an effect that did not happen
         ├── EffectRefused             refused for good: a further try is useless
@@ -68,6 +69,10 @@ class TopologyConflict(TidingsError):
 
 class DatabaseUnavailable(TidingsError):
     """The database cannot be reached, or its write lock was not free in time."""
+
+
+class Busy(TidingsError):
+    """Another delivery of the same event is at work on it; once that has ended, this one finds what is left to do."""
 
 
 class LeaseLost(TidingsError):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from infra.smtp import Smtp
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 #: The ordinary kind of address, which needs no closer look: it cannot be anything but one address.
 _ORDINARY = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
+
+
+#: An address of ours, which need not be of the ordinary kind (`root@localhost`), but must be one and no more.
+_OURS = re.compile(r"[!-~]+@[!-~]+")
+_NOT_IN_ADDRESS = frozenset('<>,;:"()[]\\')
 
 
 class Templates:
@@ -61,10 +67,7 @@ class Mailer:
     """Performs the effect `mail`; one for all threads of a program."""
 
     def __init__(self, url: str, *, sender: str, templates: Templates) -> None:
-        name, self._from = parseaddr(sender)
-        if "@" not in self._from:
-            raise ConfigurationError("TIDINGS_MAIL_FROM holds no address, as in 'Tidings <no-reply@example.org>'.")
-        self._sender = formataddr((name, self._from))
+        self._sender, self._from = _sender(sender)
         self._domain = self._from.rpartition("@")[2]
         self._templates = templates
         self._smtp = Smtp(url)
@@ -95,6 +98,25 @@ class Mailer:
 def one_line(text: str) -> str:
     """Text without line ends and other control characters, as a header needs it."""
     return _CONTROL.sub(" ", text).strip()
+
+
+def _sender(sender: str) -> tuple[str, str]:
+    """The From header's value, with a name beyond ASCII encoded (RFC 2047), and its address.
+
+    Raises:
+        ConfigurationError: there is no address that every mail server takes.
+    """
+    name, address = parseaddr(sender)
+    if "@" not in address:
+        raise ConfigurationError("TIDINGS_MAIL_FROM holds no address, as in 'Tidings <no-reply@example.org>'.")
+    if not _OURS.fullmatch(address) or not _NOT_IN_ADDRESS.isdisjoint(address):
+        raise ConfigurationError(
+            "TIDINGS_MAIL_FROM: its address must be one, in ASCII; write a domain beyond that in its xn-- form."
+        )
+    name = one_line(name)
+    if name.isascii():
+        return formataddr((name, address)), address
+    return f"{Header(name, 'utf-8').encode(linesep='')} <{address}>", address  # in words of 75 characters at most
 
 
 def _address(to: str) -> str:

@@ -51,8 +51,9 @@ def header(text: str) -> bytes:
 
 
 def body(text: str) -> bytes:
-    """A part's content: quoted-printable (RFC 2045), with the line ends of the wire."""
-    return binascii.b2a_qp(text.replace("\r\n", "\n").encode(), istext=True).replace(b"\n", b"\r\n")
+    """A part's content: quoted-printable (RFC 2045), line ends as on the wire, and no lone CR (RFC 5321, 2.3.8)."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return binascii.b2a_qp(lines.encode(), istext=True).replace(b"\n", b"\r\n")
 
 
 def _part(subtype: str, mark: str) -> MIMEText:

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from infra import metrics
+from infra.errors import ConfigurationError, TidingsError
 
 #: Tells whether the program can do its work: an empty mapping, or what is wrong by name.
 Ready = Callable[[], dict[str, str]]
@@ -15,12 +16,41 @@ def serve(ready: Ready, *, port: int, host: str = "127.0.0.1") -> ThreadingHTTPS
     """Serve from a thread until the process ends; port 0 takes any free one (`.server_port` tells).
 
     Raises:
-        OSError: the port is taken.
+        ConfigurationError: the port is taken.
     """
-    server = ThreadingHTTPServer((host, port), _handler(ready))
-    server.daemon_threads = True
+    server = _listening(ready, port, host)
     Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server
+
+
+def require_free(port: int, host: str = "127.0.0.1") -> None:
+    """Find out early whether `serve` could listen here.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+    _listening(dict, port, host).server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_port = False  # two programs on one port would answer in turns
+
+
+def _listening(ready: Ready, port: int, host: str) -> ThreadingHTTPServer:
+    try:
+        return _Server((host, port), _handler(ready))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot serve /readyz on {host}:{port} ({error.strerror}): set TIDINGS_PROBE_PORT, 0 for any free port."
+        ) from None
+
+
+def _asked(ready: Ready) -> dict[str, str]:
+    try:
+        return ready()
+    except TidingsError as error:  # an answer is wanted now more than ever
+        return {"program": str(error)}
 
 
 def _handler(ready: Ready) -> type[BaseHTTPRequestHandler]:
@@ -32,7 +62,7 @@ def _handler(ready: Ready) -> type[BaseHTTPRequestHandler]:
             if self.path == "/livez":
                 self._answer(200, "application/json", b'{"status": "alive"}')
             elif self.path == "/readyz":
-                problems = ready()
+                problems = _asked(ready)
                 body = {"status": "not ready" if problems else "ready", "problems": problems}
                 self._answer(503 if problems else 200, "application/json", json.dumps(body).encode())
             elif self.path == "/metrics":

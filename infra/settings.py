@@ -137,7 +137,7 @@ def _names_host(url: str, schemes: set[str]) -> bool:
 
 def keep_private(path: Path, text: str) -> None:
     """Write a secret so that no other user can read it at any moment, and no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
     draft.write_text(text)

@@ -9,11 +9,14 @@ from urllib.parse import unquote, urlsplit
 
 from infra.errors import ConfigurationError, EffectFailed, EffectRefused, EffectUnknown
 
-#: Seconds for each answer of the server.
+#: Seconds for each answer of the server but the last one.
 TIMEOUT = 10.0
+#: Seconds for the answer to the whole message: a server may look into it before it takes it (RFC 5321, section
+#: 4.5.3.2.6, grants ten minutes), and who gives up then sends a second copy. Below the time limit of a delivery.
+LAST_TIMEOUT = 45.0
 #: Seconds after which an idle connection is not trusted any more: servers close theirs after some minutes.
 _IDLE = 30.0
-_OK, _GO_ON = 250, 354
+_OK, _GO_ON, _CLOSING, _LOG_IN_FIRST = 250, 354, 421, 530
 _LEADING_DOT = re.compile(rb"(?m)^\.")
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
@@ -35,55 +38,32 @@ class Smtp:
         """Hand one message to the server; returns after its 250.
 
         Raises:
-            EffectRefused: 5xx, or the server cannot take such an address.
-            EffectFailed: 4xx, timeout or disconnect before the message was complete.
+            EffectRefused: 5xx to the recipient or to the message, or the server cannot take such an address.
+            EffectFailed: 4xx; 5xx to us (login, sender, our address); timeout or disconnect before the message was
+                complete.
             EffectUnknown: timeout or disconnect after it was.
         """
         try:
-            self._begin(sender, to)
-            self._hand_over(message)
+            _hand_over(self._begin(sender, to), message)
         except BaseException:  # whatever it was, the connection is in the middle of something
             self._drop()
             raise
         self._mine.used = time.monotonic()
 
-    def _begin(self, sender: str, to: str) -> None:
+    def _begin(self, sender: str, to: str) -> smtplib.SMTP:
         """Envelope; once more over a new connection when the kept one turns out to be closed."""
-        kept = self._connection() is not None
+        kept = self._connection()
         try:
-            self._envelope(self._connection() or self._connect(), sender, to)
+            server = kept or self._connect()
+            _envelope(server, sender, to)
         except (smtplib.SMTPServerDisconnected, ConnectionError) as error:
             self._drop()
-            if not kept:
+            if kept is None:
                 raise EffectFailed(f"The mail server closed the connection: {error}.") from error
-            self._begin(sender, to)
+            return self._begin(sender, to)
         except (smtplib.SMTPException, OSError) as error:
             raise EffectFailed(f"The mail server cannot be reached: {error}.") from error
-
-    def _envelope(self, server: smtplib.SMTP, sender: str, to: str) -> None:
-        """MAIL, RCPT and DATA: in one packet where the server allows it (RFC 2920), one by one elsewhere."""
-        options = ""
-        if not to.isascii():
-            if not server.has_extn("smtputf8"):
-                raise EffectRefused("The mail server takes no addresses beyond ASCII (SMTPUTF8).")
-            server.command_encoding = "utf-8"
-            options = " SMTPUTF8 BODY=8BITMIME"
-        commands = [f"MAIL FROM:<{sender}>{options}", f"RCPT TO:<{to}>", "DATA"]
-        at_once = server.has_extn("pipelining")
-        if at_once:
-            server.send("".join(f"{command}{smtplib.CRLF}" for command in commands))
-        for command, wanted in zip(commands, (_OK, _OK, _GO_ON), strict=True):
-            _expect(wanted, *(server.getreply() if at_once else server.docmd(command)))
-
-    def _hand_over(self, message: bytes) -> None:
-        server = self._connection()
-        assert server is not None
-        try:
-            server.send(_stuffed(message))
-            code, answer = server.getreply()
-        except (smtplib.SMTPException, OSError) as error:
-            raise EffectUnknown(f"The mail server fell silent after the message: {error}.") from error
-        _expect(_OK, code, answer)
+        return server
 
     def _connection(self) -> smtplib.SMTP | None:
         if time.monotonic() - getattr(self._mine, "used", 0.0) > _IDLE:
@@ -92,18 +72,24 @@ class Smtp:
         return server
 
     def _connect(self) -> smtplib.SMTP:
-        if self._scheme == "smtps":
-            context = ssl.create_default_context()
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
-        if self._scheme == "smtp+starttls":
-            server.starttls(context=ssl.create_default_context())
-        server.ehlo_or_helo_if_needed()
-        if self._login is not None:
-            server.login(*self._login)
+        server = self._dial()
+        try:
+            if self._scheme == "smtp+starttls":
+                server.starttls(context=ssl.create_default_context())
+            server.ehlo_or_helo_if_needed()
+            if self._login is not None:
+                server.login(*self._login)
+        except BaseException:
+            server.close()
+            raise
         self._mine.server, self._mine.used = server, time.monotonic()
         return server
+
+    def _dial(self) -> smtplib.SMTP:
+        if self._scheme == "smtps":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+        return smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
 
     def _drop(self) -> None:
         server: smtplib.SMTP | None = getattr(self._mine, "server", None)
@@ -112,17 +98,58 @@ class Smtp:
             server.close()
 
 
-def _expect(wanted: int, code: int, answer: bytes) -> None:
-    """Sort the server's answer.
+def _envelope(server: smtplib.SMTP, sender: str, to: str) -> None:
+    """MAIL, RCPT and DATA: in one packet where the server allows it (RFC 2920), one by one elsewhere."""
+    options = ""
+    if not to.isascii():
+        if not server.has_extn("smtputf8"):
+            raise EffectRefused("The mail server takes no addresses beyond ASCII (SMTPUTF8).")
+        server.command_encoding = "utf-8"
+        options = " SMTPUTF8 BODY=8BITMIME"
+    commands = (f"MAIL FROM:<{sender}>{options}", f"RCPT TO:<{to}>", "DATA")
+    at_once = server.has_extn("pipelining")
+    if at_once:
+        server.send("".join(f"{command}{smtplib.CRLF}" for command in commands))
+    for command, wanted in zip(commands, (_OK, _OK, _GO_ON), strict=True):
+        code, answer = server.getreply() if at_once else server.docmd(command)
+        if code == _CLOSING:  # the polite form of a disconnect
+            raise smtplib.SMTPServerDisconnected(_said(code, answer))
+        _expect(wanted, code, answer, of_the_mail=command.startswith("RCPT") and code != _LOG_IN_FIRST)
+
+
+def _hand_over(server: smtplib.SMTP, message: bytes) -> None:
+    try:
+        server.send(_stuffed(message))
+        code, answer = _last_answer(server)
+    except (smtplib.SMTPException, OSError) as error:
+        raise EffectUnknown(f"The mail server fell silent after the message: {error}.") from error
+    _expect(_OK, code, answer, of_the_mail=True)
+
+
+def _last_answer(server: smtplib.SMTP) -> tuple[int, bytes]:
+    assert server.sock is not None
+    server.sock.settimeout(LAST_TIMEOUT)
+    answer = server.getreply()
+    server.sock.settimeout(TIMEOUT)
+    return answer
+
+
+def _expect(wanted: int, code: int, answer: bytes, *, of_the_mail: bool) -> None:
+    """Sort the server's answer; one that is not of the mail but of us is for an operator to mend, and then it goes.
 
     Raises:
-        EffectRefused: 5xx.
+        EffectRefused: 5xx to the mail or its recipient.
         EffectFailed: any other answer than the wanted one.
     """
     if code == wanted:
         return
-    said = f"The mail server answered {code} {answer.decode(errors='replace').partition(chr(10))[0].strip()[:200]}"
-    raise EffectRefused(said) if 500 <= code < 600 else EffectFailed(said)
+    if of_the_mail and 500 <= code < 600:
+        raise EffectRefused(_said(code, answer))
+    raise EffectFailed(_said(code, answer))
+
+
+def _said(code: int, answer: bytes) -> str:
+    return f"The mail server answered {code} {answer.decode(errors='replace').partition(chr(10))[0].strip()[:200]}"
 
 
 def _stuffed(message: bytes) -> bytes:

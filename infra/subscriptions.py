@@ -15,6 +15,8 @@ from infra.errors import ConfigurationError
 #: The binding key of a topic exchange that matches every event type.
 EVERY_TYPE = "#"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+#: Seconds for which there is a queue to wait in.
+TIERS = (5, 30, 120, 600, 3600)
 _LONGEST_NAME = 100
 _LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
 _RESERVED = frozenset({"events", "dead", "dead-letters"})
@@ -73,8 +75,8 @@ class Context(Protocol):
         """Intend any other effect: a function registered under this durable name, called after the commit."""
 
 
-#: `handler(event, context)`; with `batch`, `handler(contexts)`.
-Handler = Callable[..., None]
+#: `handler(event, context)`; with `batch`, `handler(contexts)`; may be `async def`.
+Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
 
@@ -82,8 +84,12 @@ H = TypeVar("H", bound=Handler)
 class Retry:
     """When a failed delivery is tried again: one delay per further try, then the dead letters."""
 
-    #: Seconds; each must be one of the retry tiers of the topology.
-    delays: tuple[int, ...] = (5, 30, 120, 600, 3600)
+    #: Seconds; each is one of `TIERS`.
+    delays: tuple[int, ...] = TIERS
+
+    def __post_init__(self) -> None:
+        if not set(self.delays) <= set(TIERS):
+            raise ConfigurationError(f"Retry: each delay is one of {TIERS} seconds, the queues that messages wait in.")
 
     def delay_after(self, attempt: int) -> int | None:
         """Seconds to wait after this try failed (the first is 1), None to give up."""

@@ -9,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from infra import probes
 from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
-from infra.errors import DatabaseUnavailable
+from infra.database.readiness import Readiness
 from infra.relaying.publishing import Publishing
 from infra.settings import Settings
 from scheduler.emitter import Emitter
@@ -34,14 +34,15 @@ async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: the database is not migrated, or an address is missing.
+        ConfigurationError: the database is not migrated, an address is missing, or the port of the probes is taken.
     """
     database = connect(settings.database)
     require_current(database)
     publishing = Publishing(database, settings.rabbitmq, program="scheduler")
     keeper = timekeeper(database)
     relaying = asyncio.create_task(publishing.run(), name="relay")
-    server = probes.serve(lambda: _problems(database, keeper, relaying), port=settings.probe_port)
+    stored = Readiness(database)
+    server = probes.serve(lambda: _problems(keeper, relaying) | stored.problems(), port=settings.probe_port)
     keeper.start()
     _log.info("scheduler ready", schedules=len(TIMETABLE), probes=server.server_port)
     try:
@@ -57,16 +58,12 @@ def _fired(schedule: Schedule) -> None:
     """What APScheduler believes that it calls; the emitter does it all."""
 
 
-def _problems(database: Database, keeper: AsyncIOScheduler, relaying: asyncio.Task[None]) -> dict[str, str]:
+def _problems(keeper: AsyncIOScheduler, relaying: asyncio.Task[None]) -> dict[str, str]:
     problems = {}
     if not keeper.running:
         problems["clock"] = "stopped"
     if relaying.done():
         problems["relay"] = "stopped"
-    try:
-        require_current(database)
-    except DatabaseUnavailable as error:
-        problems["database"] = str(error)
     return problems
 
 

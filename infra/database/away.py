@@ -20,9 +20,11 @@ _SQLITE = frozenset(
     }
 )
 #: PostgreSQL's error classes (Appendix A of its manual): connection, rollback by deadlock or serialisation, resources,
-#: operator intervention, system.
-_POSTGRESQL = ("08", "40", "53", "57", "58")
-
+#: the server's operator, system; and a lock that did not come in time. Not 57014, which is a statement that took too
+#: long: that is the handler's own doing …
+_POSTGRESQL = ("08", "40", "53", "55P03", "57P", "58")
+#: … as is a transaction in which nothing was done for too long, though the server ends the connection over it.
+_IDLE = "25P03"
 
 #: What SQLAlchemy, or our own connection below it, raises when a statement or a commit fails.
 DatabaseError = (DBAPIError, PoolTimeout, sqlite3.Error)
@@ -40,7 +42,8 @@ def named(error: Exception) -> Exception:
 
 def _in_the_moment(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or _passing(error.orig)
+        lost = error.connection_invalidated and getattr(error.orig, "sqlstate", None) != _IDLE
+        return lost or _passing(error.orig)
     return isinstance(error, PoolTimeout) or _passing(error)
 
 

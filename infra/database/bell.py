@@ -11,4 +11,6 @@ class Bell(Protocol):
         """Wake the relay that listens, after a commit that added events; does nothing if it is in this process."""
 
     async def listen(self, wake: Callable[[], None]) -> None:
-        """Call `wake` once it can hear, for what was added before, and then at each ring, until cancelled."""
+        """Call `wake` once it can hear, for what was added before, and then at each ring, until cancelled.
+
+        It may call `wake` without need."""

@@ -1,7 +1,7 @@
 """The effect ledger: what a handler intends outside the database, and whether it has happened."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from infra.database.tables import Effect, table
 from infra.effects import Intent
+from infra.errors import Busy
 
 _EFFECT = table(Effect)
 _KEY = (
@@ -17,21 +18,40 @@ _KEY = (
     _EFFECT.c.ordinal == bindparam("number"),
 )
 _INTEND = insert(_EFFECT)
-_UNSENT = select(_EFFECT).where(_KEY[0], _KEY[1], _EFFECT.c.state != "sent").order_by(_EFFECT.c.ordinal)
+_UNSENT = (
+    select(_EFFECT).where(_KEY[0], _KEY[1], _EFFECT.c.state != "sent").order_by(_EFFECT.c.ordinal).with_for_update()
+)
 _OF_EVENT = select(_EFFECT).where(_KEY[0]).order_by(_EFFECT.c.consumer, _EFFECT.c.ordinal)
 _SENT = update(_EFFECT).where(*_KEY).values(state="sent", sent_at=bindparam("at"), error=None)
-_FAILED = update(_EFFECT).where(*_KEY).values(state=bindparam("now"), error=bindparam("text"))
+_FAILED = (
+    update(_EFFECT).where(*_KEY).values(state=bindparam("now"), error=bindparam("text"), busy_until=bindparam("at"))
+)
+_TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), busy_until=bindparam("until"))
+#: How long an effect belongs to the process that began it. One that dies delays its effects by as much; one that is
+#: slower may be overtaken, and the effect happens twice.
+LEASE = timedelta(seconds=20)
 
 
-def intend(session: Session, intents: Sequence[Intent]) -> None:
-    """Write down, in the handler's transaction, what is to be done after its commit."""
-    if intents:
-        session.connection().execute(_INTEND, [_row(intent) for intent in intents])
+def intend(session: Session, intents: Sequence[Intent], owner: str) -> None:
+    """Write down, in the handler's transaction, what this process is to do after its commit."""
+    rows = [_row(intent, owner) for intent in intents]
+    if rows:
+        session.connection().execute(_INTEND, rows if len(rows) > 1 else rows[0])
 
 
-def unsent(session: Session, event_id: str, consumer: str) -> list[Intent]:
-    """What an earlier delivery intended and is not known to have happened."""
-    rows = session.connection().execute(_UNSENT, {"event": event_id, "who": consumer})
+def take(session: Session, event_id: str, consumer: str, owner: str) -> list[Intent]:
+    """What an earlier delivery intended and is not known to have happened; it is this process's now.
+
+    Raises:
+        Busy: the process that began it may be at work on it.
+    """
+    now = datetime.now(UTC)
+    key = {"event": event_id, "who": consumer}
+    rows = session.connection().execute(_UNSENT, key).all()
+    if any(row.owner != owner and row.busy_until > now for row in rows):
+        raise Busy("Another process may be performing this event's effects.")
+    if rows:
+        session.connection().execute(_TAKE, {**key, "me": owner, "until": now + LEASE})
     return [Intent(row.event_id, row.consumer, row.ordinal, row.kind, row.arguments, row.key) for row in rows]
 
 
@@ -42,8 +62,8 @@ def mark_sent(session: Session, intent: Intent) -> None:
 
 def mark_failed(session: Session, intent: Intent, error: str, *, unknown: bool) -> None:
     """Write why it did not happen, or that nobody knows whether it did."""
-    state = "unknown" if unknown else "intended"
-    session.connection().execute(_FAILED, {**_key(intent), "now": state, "text": error})
+    values = {"now": "unknown" if unknown else "intended", "text": error, "at": datetime.now(UTC)}
+    session.connection().execute(_FAILED, {**_key(intent), **values})
 
 
 def of_event(session: Session, event_id: str) -> list[Effect]:
@@ -56,7 +76,7 @@ def _key(intent: Intent) -> dict[str, Any]:
     return {"event": intent.event_id, "who": intent.consumer, "number": intent.ordinal}
 
 
-def _row(intent: Intent) -> dict[str, Any]:
+def _row(intent: Intent, owner: str) -> dict[str, Any]:
     return {
         "event_id": intent.event_id,
         "consumer": intent.consumer,
@@ -65,4 +85,6 @@ def _row(intent: Intent) -> dict[str, Any]:
         "arguments": intent.arguments,
         "key": intent.key,
         "state": "intended",
+        "owner": owner,
+        "busy_until": datetime.now(UTC) + LEASE,
     }

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlmodel import Session
 
@@ -16,10 +16,26 @@ from infra.database.notifications import NotifyBell
 from infra.database.session import CoreSession
 from infra.database.writer import Writer
 from infra.errors import ConfigurationError
+from infra.shields import Shield
 
 T = TypeVar("T")
 #: Key in `session.info`, set by the outbox: this transaction added events.
 ADDED_EVENTS = "added-events"
+#: How libpq learns that a server has gone without a word, which takes the system's own TCP 15 minutes and more: 5 s to
+#: connect, 5 + 3 * 2 s of silence while it waits for an answer, 10 s (in ms) until what it sent is acknowledged. A slow
+#: statement is not silence: the server's system answers the probes.
+_ENDS = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+#: What the server gives up: waiting for a row's lock, well before a handler's own 60 s are over, so that the waiter is
+#: told why; and a transaction whose client does nothing in it for those 60 s, such as one on a machine that vanished,
+#: whose locks would otherwise stay until the server's TCP gives up.
+_OPTIONS = "-c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
 
 
 class Database:
@@ -49,14 +65,14 @@ class Database:
             DatabaseUnavailable: the database is away, or was locked for too long.
         """
         try:
-            with self.engine.connect() as connection, CoreSession(connection) as session:
-                yield session
-                session.settle()
+            with Shield() as shield:
+                with self.engine.connect() as connection, CoreSession(connection) as session:
+                    with shield.lowered():
+                        yield session
+                    session.settle()
+                self._tell_of(session)
         except DatabaseError as error:
             raise named(error) from error
-        if session.info.get(ADDED_EVENTS):
-            for wake in self._wake:
-                wake()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -66,7 +82,12 @@ class Database:
             DatabaseUnavailable: the database is away.
         """
         try:
-            with self._reading.connect() as connection, CoreSession(connection) as session:
+            with (
+                Shield() as shield,
+                self._reading.connect() as connection,
+                CoreSession(connection) as session,
+                shield.lowered(),
+            ):
                 yield session
         except DatabaseError as error:
             raise named(error) from error
@@ -90,6 +111,11 @@ class Database:
         self._reading.dispose()
         self._close()
 
+    def _tell_of(self, session: Session) -> None:
+        if session.info.get(ADDED_EVENTS):
+            for wake in self._wake:
+                wake()
+
 
 def connect(url: str) -> Database:
     """Make the Database for a URL; nothing is connected before the first statement, except SQLite's file.
@@ -99,22 +125,27 @@ def connect(url: str) -> Database:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a ValueError for a port that is no number
         raise ConfigurationError("TIDINGS_DATABASE_URL cannot be read: use sqlite:///file or postgresql://…") from None
     if parsed.get_backend_name() == "sqlite":
         opened = sqlite.Opened(parsed.database)
         return Database(opened.writing, opened.reading, bell=opened.bell, close=opened.close)
     if parsed.get_backend_name() != "postgresql":
         raise ConfigurationError(f"TIDINGS_DATABASE_URL: {parsed.get_backend_name()} is not supported.")
-    return _postgresql(parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+    return _postgresql(parsed.set(drivername="postgresql+psycopg"))
 
 
-def _postgresql(url: str) -> Database:
+def _postgresql(url: URL) -> Database:
     try:
-        engine = create_engine(
-            url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"connect_timeout": 5}
-        )
+        engine = create_engine(_bounded(url), hide_parameters=True, pool_size=8, max_overflow=24)
     except NoSuchModuleError as error:
         raise ConfigurationError(f"TIDINGS_DATABASE_URL: {error}.") from None
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     return Database(engine, autocommit, bell=NotifyBell(autocommit))
+
+
+def _bounded(url: URL) -> URL:
+    """Give every wait for the server an end; what the URL itself says counts more."""
+    asked = url.query.get("options", "")
+    options = " ".join([_OPTIONS, asked if isinstance(asked, str) else " ".join(asked)]).strip()
+    return url.set(query={**_ENDS, **url.query, "options": options})

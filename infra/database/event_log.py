@@ -31,6 +31,9 @@ _MOVE = (
 )
 _FIND = select(_LOG).where(_LOG.c.event_id == bindparam("event"))
 _LAST = select(func.coalesce(func.max(_LOG.c.position), 0))
+#: A lease that is new, because somebody deleted its row, counts on where the log ends.
+_RAISE = leases.raising(_LAST.scalar_subquery())
+_LOGGED = select(_LOG.c.event_id).where(_LOG.c.event_id.in_(bindparam("events", expanding=True)))
 
 
 def publish(session: Session, rows: Sequence[Due], *, lease: Holding) -> int:
@@ -43,13 +46,21 @@ def publish(session: Session, rows: Sequence[Due], *, lease: Holding) -> int:
     """
     if not rows:
         return last_position(session)
-    last = leases.raise_counter(session, lease, len(rows))
+    last = leases.raise_counter(session, lease, len(rows), _RAISE)
     sequences = [row.sequence for row in rows]
     moved = {"before": last - len(rows), "now": datetime.now(UTC), "rows": sequences}
     if session.connection().execute(_MOVE, moved).rowcount != len(rows):
         raise LeaseLost("The outbox was changed while its events were published.")
     outbox.remove(session, sequences)
     return last
+
+
+def without_logged(session: Session, rows: Sequence[Due]) -> list[Due]:
+    """Take out of the outbox what is in the log already, for then it was published; gives the other rows."""
+    ids = [row.event_id for row in rows]
+    logged = set(session.connection().execute(_LOGGED, {"events": ids}).scalars())
+    outbox.remove(session, [row.sequence for row in rows if row.event_id in logged])
+    return [row for row in rows if row.event_id not in logged]
 
 
 def find(session: Session, event_id: str) -> EventLog | None:

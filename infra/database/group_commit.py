@@ -13,8 +13,9 @@ from threading import Event, Lock
 from typing import Any
 
 from infra.database.file_lock import Turnstile
+from infra.shields import Shield
 
-#: Seconds that a thread waits for its turn before the database counts as locked.
+#: Seconds that a thread waits for its turn, and its process for the lock, before the database counts as locked.
 PATIENCE = 30.0
 #: A group is committed at the latest after this many members …
 LARGEST = 128
@@ -135,8 +136,8 @@ class SharedWriter:
             self._lock.close()
 
     def _begin(self) -> None:
-        if self._lock is not None:
-            self._lock.take()
+        if self._lock is not None and not self._lock.take(PATIENCE):
+            raise sqlite3.OperationalError("database is locked: a transaction of another process does not end")
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except BaseException:
@@ -187,7 +188,10 @@ class SharedWriter:
 
 
 class Member:
-    """One transaction's view of the shared writer, in the form of a DBAPI connection (PEP 249)."""
+    """One transaction's view of the shared writer, in the form of a DBAPI connection (PEP 249).
+
+    An interrupt between taking the turn and knowing of it would keep the turn for ever: hence the shields.
+    """
 
     def __init__(self, writer: SharedWriter) -> None:
         self._writer = writer
@@ -195,20 +199,23 @@ class Member:
 
     def begin(self) -> None:
         """Wait for the turn and begin; called at the transaction's first statement."""
-        self._writer.enter()
-        self._inside = True
+        with Shield():
+            self._writer.enter()
+            self._inside = True
 
     def commit(self) -> None:
         """Durable when this returns."""
-        if self._inside:
-            self._inside = False
-            self._writer.keep()
+        with Shield():
+            if self._inside:
+                self._inside = False
+                self._writer.keep()
 
     def rollback(self) -> None:
         """Undo this member's work only."""
-        if self._inside:
-            self._inside = False
-            self._writer.undo()
+        with Shield():
+            if self._inside:
+                self._inside = False
+                self._writer.undo()
 
     def close(self) -> None:
         """Undo what is open; the shared connection stays."""

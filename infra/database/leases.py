@@ -7,7 +7,7 @@ programs on one SQLite file share too.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ScalarSelect, Update, bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -22,12 +22,6 @@ _FREE = update(_LEASE).where(
 )
 _TAKE = _FREE.values(holder=bindparam("me"), expires_at=bindparam("until"))
 _RELEASE = update(_LEASE).where(*_MINE).values(expires_at=bindparam("now"))
-_RAISE = (
-    update(_LEASE)
-    .where(*_MINE)
-    .values(counter=_LEASE.c.counter + bindparam("by"), expires_at=bindparam("until"))
-    .returning(_LEASE.c.counter)
-)
 _NEW = {"name": bindparam("lease"), "holder": bindparam("me"), "expires_at": bindparam("until"), "counter": 0}
 _FOUND = {
     name: dialect.insert(_LEASE).values(_NEW).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
@@ -59,7 +53,15 @@ def release(session: Session, name: str, holder: str) -> None:
     session.connection().execute(_RELEASE, {"lease": name, "me": holder, "now": _now(session)})
 
 
-def raise_counter(session: Session, held: Holding, by: int) -> int:
+def raising(floor: ScalarSelect[int]) -> Update:
+    """The statement for `raise_counter`: counts on from the floor if the counter is below, as in a new lease's row."""
+    counter = case((_LEASE.c.counter < floor, floor), else_=_LEASE.c.counter) + bindparam("by")
+    return (
+        update(_LEASE).where(*_MINE).values(counter=counter, expires_at=bindparam("until")).returning(_LEASE.c.counter)
+    )
+
+
+def raise_counter(session: Session, held: Holding, by: int, raising: Update) -> int:
     """Renew the lease and raise its counter in one statement, which also locks it until the commit; the new value.
 
     Raises:
@@ -67,7 +69,7 @@ def raise_counter(session: Session, held: Holding, by: int) -> int:
     """
     until = _now(session) + timedelta(seconds=held.seconds)
     values = {"lease": held.name, "me": held.holder, "by": by, "until": until}
-    counter = session.connection().execute(_RAISE, values).scalar()
+    counter = session.connection().execute(raising, values).scalar()
     if counter is None:
         raise LeaseLost(f"The lease {held.name!r} is not ours any more.")
     return int(counter)

@@ -14,8 +14,6 @@ log = structlog.get_logger(__name__)
 CHANNEL = "tidings_outbox"
 #: Seconds between two attempts to connect.
 _PAUSE = 1.0
-#: Seconds for one attempt.
-_PATIENCE = 5
 
 
 class NotifyBell:
@@ -49,9 +47,8 @@ class NotifyBell:
             self._answering = False
 
     async def _listen_once(self, wake: Callable[[], None]) -> None:
-        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connect = psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_PATIENCE)
-        async with await connect as connection:
+        _, how = self._engine.dialect.create_connect_args(self._engine.url)
+        async with await psycopg.AsyncConnection.connect(**how, autocommit=True) as connection:
             await connection.execute(f"LISTEN {CHANNEL}".encode())
             wake()  # for what was added while nobody listened
             async for _ in connection.notifies():

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session
 
 
@@ -21,9 +23,38 @@ class CoreSession(Session):
         """The connection; its transaction begins with its first statement."""
         return self._core
 
+    def begin_nested(self) -> SessionTransaction:
+        """A savepoint, for the connection's own statements too: SQLAlchemy would make it at the Session's next use."""
+        nested = super().begin_nested()
+        super().connection()
+        return nested
+
+    def commit(self) -> None:
+        """Refuse: whoever hands the session out commits it, together with what else belongs to the transaction.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("This transaction is committed for you; for a part of it, use session.begin_nested().")
+
+    def rollback(self) -> None:
+        """Refuse, for the same reason: raise an error to undo everything.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("To undo all of it raise an error; to undo a part, use session.begin_nested().")
+
     def settle(self) -> None:
         """Commit: first what the unit of work holds, if it was used, then all of it."""
         if self.in_transaction() or self.new or self.dirty or self.deleted:
-            self.commit()
+            super().commit()
         if self._core.in_transaction():
+            self._refuse_a_failed_transaction()
             self._core.commit()
+
+    def _refuse_a_failed_transaction(self) -> None:
+        """PostgreSQL answers COMMIT after a failed statement with a rollback, and psycopg says nothing of it."""
+        info = getattr(self._core.connection.dbapi_connection, "info", None)
+        if info is not None and info.transaction_status == TransactionStatus.INERROR:
+            raise RuntimeError("A statement failed and its error was swallowed: try it in session.begin_nested().")

@@ -1,7 +1,9 @@
 """SQLite as Tidings uses it: WAL, every commit on disk, one shared writer, readers that never wait for it."""
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ class Opened:
             raise ConfigurationError("TIDINGS_DATABASE_URL: SQLite needs a file, as in sqlite:////var/lib/tidings.db.")
         path = Path(file).absolute()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _keep_private(path)
             self._writer = SharedWriter(_open(path, "writing"), Turnstile(path))
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"The database file {path} cannot be opened: {error}.") from None
@@ -41,6 +44,13 @@ class Opened:
         """Close what the engines shared."""
         self._writer.close()
         self.bell.close()
+
+
+def _keep_private(path: Path) -> None:
+    """Make a new file readable by its owner only; SQLite gives the files beside it the same mode."""
+    # Never opened when it is there: closing it again would free the locks that SQLite holds on it in this process.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _writing(writer: SharedWriter) -> Engine:

@@ -116,6 +116,9 @@ class Effect(SQLModel, table=True):
     key: str
     #: `intended`, `sent`, or `unknown` (the other side may have taken it, and no answer came).
     state: str
+    #: The process that performs it, and until when nobody else may, unless that one says that it failed.
+    owner: str
+    busy_until: datetime = Field(sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = None
 

@@ -1,9 +1,15 @@
 """Where `./tidings up` keeps things inside the state folder."""
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import ConfigurationError
+
+#: All that any program of ours puts right into the state folder; the database is several files.
+_KEPT = frozenset({"local.json", "operator-token", "up.lock", "run", "logs", "rabbitmq", "mailbox"})
+_DATABASE = "tidings.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,20 @@ class Places:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._keep_private()
             for path in (self.supervisor, self.log("up")):
                 path.parent.mkdir(exist_ok=True)
-            self.lock.touch()
+            self.lock.touch(mode=0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"{self.folder} cannot be used ({error.strerror}): set TIDINGS_STATE_DIR."
             ) from None
         return self
+
+    def _keep_private(self) -> None:
+        """Mend the mode of a folder that others may enter, unless it is one that we merely have our things in."""
+        state = self.folder.stat()
+        names = [path.name for path in self.folder.iterdir()]
+        only_ours = all(name in _KEPT or name.startswith(_DATABASE) for name in names)
+        if only_ours and state.st_uid == os.geteuid() and stat.S_IMODE(state.st_mode) & 0o077:
+            self.folder.chmod(0o700)

@@ -1,5 +1,6 @@
 """What `./tidings up` will run: programs, ports and addresses, all settled before anything starts."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ PROGRAMS = ("gateway", "consumers", "scheduler")
 _WISHES = {"consumers": 8101, "scheduler": 8102, "mail": 2525}
 #: The folder that holds our packages.
 ROOT = Path(infra.__file__).resolve().parents[1]
+#: User and password in front of a database's host: SQLAlchemy's own reading, by which a password may hold `/` and `?`.
+_CREDENTIALS = re.compile(r"[^:/@]*(:[^@]*)?@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Plan:
             management=node.management if node else None,
             smtp=self.smtp if self.has_mail_sink else without_password(self.smtp),
             mailbox=str(self.places.mailbox) if self.has_mail_sink else None,
-            database=without_password(settings.database),
+            database=shown_database(settings.database),
             operator_token_file=None if settings.operator_token else str(settings.token_file),
         )
 
@@ -127,3 +130,13 @@ def without_password(url: str) -> str:
     """The URL without user and password: those of servers elsewhere are not ours to show."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+
+
+def shown_database(url: str) -> str:
+    """A database's URL without user, password and options, any of which may hold a secret."""
+    # By hand: `status` comes through here, and importing SQLAlchemy would take longer than all else that it does.
+    scheme, _, rest = url.partition("://")
+    credentials = _CREDENTIALS.match(rest)
+    rest = rest[credentials.end() :] if credentials else rest
+    where, slash, name = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{where.rpartition('@')[2]}{slash}{name}"

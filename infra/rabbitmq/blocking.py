@@ -34,6 +34,7 @@ class BlockingPublisher:
 
         Raises:
             BrokerUnavailable: not connected.
+            TopologyConflict: a queue exists with other arguments; all the rest is declared.
         """
         self._portal.call(self._declare, consumers)
 

@@ -63,6 +63,11 @@ class TidingsBroker(dramatiq.Broker):
         super().__init__(middleware=[self._limit, _Lifecycle(self._lanes, self._consuming, self._limit, grace)])
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether this process is on its way out."""
+        return self._consuming.stopping.is_set()
+
+    @property
     def threads(self) -> int:
         """Worker threads needed for every lane to be full at once."""
         return sum(lane.concurrency for lane in self._lanes.values())

@@ -9,10 +9,8 @@ from pika.spec import Basic, BasicProperties
 
 from infra.outcomes import Incoming
 from infra.rabbitmq.acks import Acks
-from infra.rabbitmq.messages import ATTEMPT, Message
+from infra.rabbitmq.messages import ATTEMPT, REPLAY, Message
 
-#: Header of ours on what an operator sent again.
-REPLAY = "x-replay"
 #: Greatest number of a try that is believed: a header is the sender's word.
 MOST_ATTEMPTS = 1_000
 

@@ -13,6 +13,8 @@ CONTENT_TYPE = "application/cloudevents+json"
 ATTEMPT = "x-attempt"
 #: Header with the W3C trace context.
 TRACEPARENT = "traceparent"
+#: Header of ours on what an operator sent again.
+REPLAY = "x-replay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Publishes messages and returns only when the broker has taken them into a queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError, PublishError
 from aiormq.exceptions import ChannelAccessRefused
 
-from events.envelope import MAX_BYTES
+from events.envelope import MAX_BYTES, event_types
 from infra.errors import (
     BrokerUnavailable,
     ChannelRefused,
@@ -14,13 +15,17 @@ from infra.errors import (
     NotConfirmed,
     PublishRejected,
     TidingsError,
+    TopologyConflict,
     Unroutable,
 )
 from infra.rabbitmq import topology
 from infra.rabbitmq.link import Link
 from infra.rabbitmq.messages import Message, event_message
+from infra.subscriptions import EVERY_TYPE
 
 __all__ = ["Message", "Publisher", "event_message"]
+
+log = structlog.get_logger(__name__)
 
 #: Gives the consumers to declare on a new connection.
 Consumers = Callable[[], Awaitable[Iterable[topology.Consumer]]]
@@ -37,11 +42,17 @@ class Publisher:
         self._attempt: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._consumers: Consumers | None = None
+        self._conflict: str | None = None
 
     @property
     def connected(self) -> bool:
         """Whether a publish can go out without connecting first."""
         return self._link is not None and self._link.usable
+
+    @property
+    def conflict(self) -> str | None:
+        """What of the topology is not as it should be, by the last declaration, in one line; publishing goes on."""
+        return self._conflict
 
     def on_connect(self, consumers: Consumers) -> None:
         """Declare these consumers' queues on each connection from now on, before anything is published on it."""
@@ -53,7 +64,6 @@ class Publisher:
 
         Raises:
             BrokerUnavailable: nobody answers, the login is refused, or the broker holds publishers back.
-            TopologyConflict: see `declare`.
         """
         if self.connected:
             return
@@ -83,15 +93,27 @@ class Publisher:
         await self._send(link, message)
 
     async def declare(self, consumers: Iterable[topology.Consumer]) -> None:
-        """Declare the topology with these consumers' queues, on a channel of its own.
+        """Declare the topology with these consumers' queues, bound to their types and to no other registered one.
 
         Raises:
-            TopologyConflict: an exchange or queue exists with other arguments.
+            TopologyConflict: an exchange or queue exists with other arguments; all the rest is declared.
             BrokerUnavailable: no connection, or it was lost.
         """
         await self.connect()
         if self._link is not None:
-            await self._declare(self._link, consumers)
+            await self._declare(self._link, consumers, known=(EVERY_TYPE, *event_types()))
+        if self._conflict is not None:
+            raise TopologyConflict(self._conflict)
+
+    async def declare_again(self) -> None:
+        """Declare the consumers of `on_connect` once more, for something may have been deleted under way.
+
+        Raises:
+            BrokerUnavailable: no connection, or it was lost.
+        """
+        await self.connect()
+        if self._link is not None and self._consumers is not None:
+            await self._declare(self._link, await self._consumers())
 
     async def close(self) -> None:
         """Close the connection; what is in flight fails."""
@@ -162,13 +184,20 @@ class Publisher:
                 f"RabbitMQ cannot be reached: {_text(error)}. Is it up, is its URL right?"
             ) from error
 
-    async def _declare(self, link: Link, consumers: Iterable[topology.Consumer]) -> None:
+    async def _declare(
+        self, link: Link, consumers: Iterable[topology.Consumer], *, known: Collection[str] = ()
+    ) -> None:
         try:
-            channel = await link.channel()
-            await topology.declare(channel, consumers)
-            await channel.close()
+            self._note(await topology.declare(link.channel, consumers, known=known))
         except CONNECTION_EXCEPTIONS as error:
             raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {_text(error)}.") from error
+
+    def _note(self, conflicts: Sequence[str]) -> None:
+        more = f" And {len(conflicts) - 1} more." if len(conflicts) > 1 else ""
+        conflict = f"{conflicts[0]}{more}" if conflicts else None
+        if conflict is not None and conflict != self._conflict:
+            log.warning("topology conflict", reason=conflict)
+        self._conflict = conflict
 
     def _drop(self) -> None:
         link, self._link = self._link, None

@@ -5,18 +5,22 @@ that disarms it, so it may hit the acknowledgement or the next message. Here it 
 under the same lock, so that once `call` is through no interrupt can be under way.
 
 What remains: an interrupt is an asynchronous exception, which Python raises between two byte codes. It waits for a
-blocking system call to return (give every client a timeout of its own), it may find other code between taking and
-releasing a lock, and one that fires while the handler is just returning makes a success a retry (the inbox drops it).
+blocking system call to return (give every client a timeout of its own) and for an `infra.shields.Shield` to end, it may
+find code without one between taking and releasing a lock, and one that fires while the handler is just returning makes
+a success a retry (the inbox drops it).
 """
 
 import ctypes
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from dramatiq import Broker, MessageProxy, Worker
 from dramatiq.middleware import TimeLimit, TimeLimitExceeded, raise_thread_exception
+
+from infra.shields import unless_shielded
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -70,8 +74,8 @@ class HandlerTimeLimit(TimeLimit):
     def _interrupt_overdue(self, now: float) -> None:
         with self._lock:
             for thread in [thread for thread, deadline in self._deadlines.items() if deadline <= now]:
-                del self._deadlines[thread]
-                raise_thread_exception(thread, TimeLimitExceeded)  # type: ignore[no-untyped-call]
+                if unless_shielded(thread, partial(raise_thread_exception, thread, TimeLimitExceeded)):
+                    del self._deadlines[thread]  # otherwise its turn comes at the next look
 
     def before_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
         """Start looking at the deadlines, in the process that works."""

@@ -1,13 +1,12 @@
 """The exchanges and queues of Tidings: their names, kinds and arguments, and how they are declared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelPreconditionFailed
-
-from infra.errors import TopologyConflict
 
 #: Topic exchange of all events; the routing key is the event's type.
 EVENTS = "events"
@@ -63,50 +62,74 @@ def tier_at_least(seconds: float) -> tuple[int, str]:
     return next(((delay, TIERS[delay]) for delay in sorted(TIERS) if delay >= seconds), (max(TIERS), TIERS[max(TIERS)]))
 
 
-async def declare(channel: AbstractChannel, consumers: Iterable[Consumer]) -> None:
+async def declare(
+    open_channel: Callable[[], Awaitable[AbstractChannel]],
+    consumers: Iterable[Consumer],
+    *,
+    known: Collection[str] = (),
+) -> list[str]:
     """Declare everything, and before each queue what it dead-letters to; what exists already stays as it is.
 
-    The channel is closed by the broker when this raises.
-
-    Raises:
-        TopologyConflict: an exchange or queue exists with other arguments.
+    Gives the conflicts, a line each: what exists with other arguments is used as it is. A consumer's queue is unbound
+    from those of the `known` keys that the consumer does not list.
     """
-    await _declare_dead_letters(channel)
-    await _exchange(channel, EVENTS, ExchangeType.TOPIC, {"x-description": _EVENTS_DESCRIPTION})
+    declaring = _Declaring(open_channel)
+    await declaring.exchange(DEAD, ExchangeType.FANOUT)
+    await declaring.queue(DEAD_LETTERS, dead_letters_queue_arguments(), bound_to=DEAD)
+    await declaring.exchange(EVENTS, ExchangeType.TOPIC, {"x-description": _EVENTS_DESCRIPTION})
     for seconds, tier in TIERS.items():
-        await _exchange(channel, tier, ExchangeType.FANOUT)
-        await _queue(channel, tier, tier_queue_arguments(seconds), bound_to=tier)
+        await declaring.exchange(tier, ExchangeType.FANOUT)
+        await declaring.queue(tier, tier_queue_arguments(seconds), bound_to=tier)
     for name, types, description in consumers:
-        await _queue(channel, name, consumer_queue_arguments(description), bound_to=EVENTS, keys=types)
+        await declaring.queue(name, consumer_queue_arguments(description), bound_to=EVENTS, keys=types)
+        await declaring.unbind(name, EVENTS, [key for key in known if key not in types])
+    await declaring.close()
+    return declaring.conflicts
 
 
-async def _declare_dead_letters(channel: AbstractChannel) -> None:
-    await _exchange(channel, DEAD, ExchangeType.FANOUT)
-    await _queue(channel, DEAD_LETTERS, dead_letters_queue_arguments(), bound_to=DEAD)
+class _Declaring:
+    """Declares one thing after the other; a conflict costs the channel, and not what follows."""
 
+    def __init__(self, open_channel: Callable[[], Awaitable[AbstractChannel]]) -> None:
+        self._open = open_channel
+        self._channel: AbstractChannel | None = None
+        self.conflicts: list[str] = []
 
-async def _exchange(
-    channel: AbstractChannel, name: str, kind: ExchangeType, arguments: Arguments | None = None
-) -> None:
-    try:
-        await channel.declare_exchange(name, kind, durable=True, arguments=arguments, timeout=DEADLINE)
-    except ChannelPreconditionFailed as error:
-        raise _conflict("exchange", name, error) from error
+    async def exchange(self, name: str, kind: ExchangeType, arguments: Arguments | None = None) -> None:
+        channel = await self._opened()
+        with self._noting("exchange", name):
+            await channel.declare_exchange(name, kind, durable=True, arguments=arguments, timeout=DEADLINE)
 
+    async def queue(self, name: str, arguments: Arguments, *, bound_to: str, keys: Sequence[str] = ("",)) -> None:
+        channel = await self._opened()
+        with self._noting("queue", name):
+            await channel.declare_queue(name, durable=True, arguments=arguments, timeout=DEADLINE)
+        queue = await (await self._opened()).get_queue(name, ensure=False)
+        for key in keys:
+            await queue.bind(bound_to, key, timeout=DEADLINE)
 
-async def _queue(
-    channel: AbstractChannel, name: str, arguments: Arguments, *, bound_to: str, keys: Sequence[str] = ("",)
-) -> None:
-    try:
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=DEADLINE)
-    except ChannelPreconditionFailed as error:
-        raise _conflict("queue", name, error) from error
-    for key in keys:
-        await queue.bind(bound_to, key, timeout=DEADLINE)
+    async def unbind(self, name: str, exchange: str, keys: Iterable[str]) -> None:
+        """To unbind what is not bound is no error."""
+        queue = await (await self._opened()).get_queue(name, ensure=False)
+        for key in keys:
+            await queue.unbind(exchange, key, timeout=DEADLINE)
 
+    async def close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
 
-def _conflict(kind: str, name: str, error: ChannelPreconditionFailed) -> TopologyConflict:
-    return TopologyConflict(
-        f"The {kind} {name!r} exists on the broker with other arguments ({error}). "
-        f"Empty it, delete it in the management UI, and run ./tidings consumers declare."
-    )
+    async def _opened(self) -> AbstractChannel:
+        if self._channel is None:
+            self._channel = await self._open()
+        return self._channel
+
+    @contextmanager
+    def _noting(self, kind: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ChannelPreconditionFailed as error:
+            self._channel = None  # the broker closed it
+            self.conflicts.append(
+                f"The {kind} {name!r} exists on the broker with other arguments ({error}). "
+                f"Empty it, delete it in the management UI, and run ./tidings consumers declare."
+            )

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from infra.database.outbox import Due
-from infra.errors import BrokerUnavailable, TidingsError
+from infra.errors import BrokerUnavailable, PublishRejected, TidingsError
+from infra.relaying.trouble import unexpected
 
 #: Publishes one event and returns when it is confirmed.
 Send = Callable[[Due], Awaitable[None]]
@@ -51,5 +52,8 @@ async def _publish_chain(chain: list[Due], send: Send, result: Result) -> None:
             await send(row)
         except TidingsError as error:
             result.failed[row.sequence] = (row, error)
+            return
+        except Exception as error:  # noqa: BLE001  # a fault of ours, perhaps with this type only: the others go on
+            result.failed[row.sequence] = (row, PublishRejected(unexpected(error)))
             return
         result.confirmed.append(row)

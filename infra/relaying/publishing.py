@@ -1,6 +1,7 @@
 """The relay as a program runs it beside its own work: it publishes, or stands by while another program's does."""
 
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 
@@ -15,7 +16,8 @@ class Publishing:
     """A relay with a connection of its own; nothing connects before `run`."""
 
     def __init__(self, database: Database, broker: str, *, program: str) -> None:
-        holder = f"{program} {socket.gethostname()}#{os.getpid()}"
+        # Host and process alone are the same in two containers that share the host's name and are both its process 1.
+        holder = f"{program} {socket.gethostname()}#{os.getpid()} {secrets.token_hex(4)}"
         self._publisher = Publisher(broker, name=program)
         self._relay = Relay(database, self._publisher, holder=holder)
         self._relay.on_published = _count

@@ -2,37 +2,36 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, TypeVar
 
 import structlog
 from sqlmodel import Session
 
-from infra.database import consumers, event_log, outbox
+from infra.database import event_log, outbox
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.outbox import Due
 from infra.errors import (
     BrokerUnavailable,
     ChannelRefused,
-    DatabaseUnavailable,
     LeaseLost,
     MessageRefused,
     NotConfirmed,
     TidingsError,
-    TopologyConflict,
     Unroutable,
 )
 from infra.rabbitmq.publisher import Publisher, event_message
-from infra.rabbitmq.topology import Consumer
 from infra.relaying import batches
 from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
-from infra.relaying.pace import Backoff, Pace
+from infra.relaying.pace import Pace
+from infra.relaying.reading import Reading
 from infra.relaying.tenure import Tenure
+from infra.relaying.trouble import Trouble
 
 T = TypeVar("T")
 State = Literal["active", "standby", "waiting for the broker"]
@@ -48,10 +47,10 @@ BATCH = 200
 SET_ASIDE_AFTER = 10
 #: Seconds between a confirm and its record: the consumers, who have the event by now, need the write lock more.
 SETTLE_AFTER = 0.005
-#: Seconds between two looks into SQLite's outbox, for rows that other processes added.
-POLL = 0.1
-#: Seconds between two looks into PostgreSQL's, for rows whose notification was lost.
-SLOW_POLL = 5.0
+#: Seconds between two looks into the outbox, for rows whose ring was lost.
+POLL = 5.0
+#: Seconds between two looks at whether a conflict on the broker is put right.
+CONFLICT_POLL = 10.0
 
 
 class Relay:
@@ -62,12 +61,13 @@ class Relay:
         self._publisher = publisher
         self._tenure = Tenure(database, Holding(LEASE, holder, LEASE_SECONDS))
         self._holds = holds or Holds()
-        self._reader = ThreadPoolExecutor(1, "relay")
+        self._reading = Reading(database)
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pace = Pace()
-        self._backoff = Backoff()
-        self._trouble: str | None = None
+        self._trouble = Trouble("relay")
+        self._listening = Trouble("bell")
+        self._conflict_at = 0.0
         #: Rows to publish one by one, to find the one that cost us the channel.
         self._one_by_one = 0
         #: Called with each batch that was moved to the event log.
@@ -83,7 +83,9 @@ class Relay:
     @property
     def problem(self) -> str | None:
         """Why events wait here, in one line for readiness; None while all is well, and on a stand-by."""
-        return (self._trouble or self._holds.problem) if self._tenure.held else None
+        if not self._tenure.held:
+            return self._tenure.trouble.problem
+        return self._trouble.problem or self._publisher.conflict or self._holds.problem
 
     def wake(self) -> None:
         """Look into the outbox now; may be called from any thread."""
@@ -94,24 +96,36 @@ class Relay:
     async def run(self) -> None:
         """Publish while the lease is ours, until cancelled; then give it back. Once per relay."""
         self._loop = asyncio.get_running_loop()
-        self._publisher.on_connect(self._consumers)
+        self._publisher.on_connect(self._reading.consumers)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tenure.keep())
-                group.create_task(self._listen())
+                group.create_task(self._listen_for_ever())
                 await self._publish_for_ever()
         finally:
             await self._tenure.release()
-            self._reader.shutdown(wait=False)
+            self._reading.close()
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            await self._tenure.gained()
+            try:
+                await self._listen()
+            except Exception as error:  # noqa: BLE001  # the slow poll takes its place meanwhile
+                await self._listening.wait(error)
 
     async def _listen(self) -> None:
         """Be woken when another process adds events, while the lease is ours."""
-        while True:
-            await self._tenure.gained()
-            async with asyncio.TaskGroup() as group:
-                listening = group.create_task(self._database.bell.listen(self.wake))
-                await self._tenure.ended()
-                listening.cancel()
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._database.bell.listen(self._heard))
+            await self._tenure.ended()
+            listening.cancel()
+        # Until now this process took itself for the one that listens and did not ring, whoever has the lease.
+        await self._reading.ring()
+
+    def _heard(self) -> None:
+        self._listening.over()
+        self.wake()
 
     async def _publish_for_ever(self) -> None:
         while True:
@@ -120,20 +134,21 @@ class Relay:
                 await self._turn()
             except LeaseLost:
                 self._tenure.lost()
-            except (BrokerUnavailable, DatabaseUnavailable, TopologyConflict) as error:
-                await self._recover(error)
+            except Exception as error:  # noqa: BLE001  # whatever it was, events wait and only this relay publishes
+                await self._trouble.wait(error)
 
     async def _turn(self) -> None:
         await self._publisher.connect()
+        await self._look_at_conflict()
         self._woken.clear()
         held = self._holds.waiting()
-        rows, upcoming = await self._read(lambda session: _peek(session, *held))
+        rows, upcoming = await self._reading.due(BATCH, *held)
         if len(rows) < BATCH:
             self._holds.tidy(rows, held)
         if rows:
             await self._publish(rows)
         else:
-            self._recovered()
+            self._trouble.over()
             await self._wait(upcoming)
         if rows and len(rows) < BATCH and not self._one_by_one:
             await self._pace.wait()
@@ -148,37 +163,47 @@ class Relay:
             self._learn(result, len(batch))
             if result.lost is not None:
                 raise result.lost
-            self._recovered()
+            self._trouble.over()
             if any(isinstance(error, Unroutable) for _, error in result.failed.values()):
-                await self._publisher.declare(await self._consumers())
+                await self._publisher.declare_again()
+
+    async def _look_at_conflict(self) -> None:
+        if self._publisher.conflict is not None and time.monotonic() >= self._conflict_at:
+            self._conflict_at = time.monotonic() + CONFLICT_POLL
+            await self._publisher.declare_again()
 
     async def _send(self, row: Due) -> None:
         await self._publisher.publish(event_message(row.event_id, row.type, row.body.encode()))
 
     async def _settle(self, result: Result) -> None:
-        """Write down how a batch fared; confirmed events are not published again because the database is away."""
+        """Write down how a batch fared; confirmed events are not published again because the database fails."""
         at_fault = {
             sequence: str(error) for sequence, (_, error) in result.failed.items() if isinstance(error, MessageRefused)
         }
+        doubtful = False
         while result.confirmed or at_fault:
             at = time.monotonic()
             try:
-                await self._write(lambda session: self._move(session, result.confirmed, at_fault))
-            except DatabaseUnavailable as error:
-                await self._recover(error)
+                moved = await self._write(partial(self._move, result.confirmed, at_fault, doubtful))
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it was, the broker has these events
+                doubtful = True
+                await self._trouble.wait(error)
                 continue
-            self._settled(result.confirmed, at)
+            if moved:
+                self._tenure.renewed(at)
+            if result.confirmed:
+                self.on_published(result.confirmed)
             return
 
-    def _settled(self, confirmed: Sequence[Due], at: float) -> None:
-        if confirmed:
-            self._tenure.renewed(at)
-            self.on_published(confirmed)
-
-    def _move(self, session: Session, confirmed: Sequence[Due], at_fault: dict[int, str]) -> None:
-        if confirmed:
-            event_log.publish(session, confirmed, lease=self._tenure.holding)
+    def _move(self, confirmed: Sequence[Due], at_fault: dict[int, str], doubtful: bool, session: Session) -> bool:
+        """After a failure some may be in the log already: by a commit that went through, or by another's hand."""
+        rows = event_log.without_logged(session, confirmed) if doubtful else confirmed
+        if rows:
+            event_log.publish(session, rows, lease=self._tenure.holding)
         outbox.blame(session, at_fault, set_aside_after=SET_ASIDE_AFTER)
+        return bool(rows)
 
     def _learn(self, result: Result, tried: int) -> None:
         """Draw the conclusions of a batch: what is held back, and whether to go on one by one."""
@@ -199,19 +224,9 @@ class Relay:
             log.error("event set aside", event_id=row.event_id, type=row.type, error=str(error))
             self._holds.forget(row.sequence)
 
-    async def _recover(self, error: TidingsError) -> None:
-        if str(error) != self._trouble:
-            log.warning("relay waits", reason=str(error))
-        self._trouble = str(error)
-        await self._backoff.wait()
-
-    def _recovered(self) -> None:
-        self._trouble = None
-        self._backoff.reset()
-
     async def _wait(self, upcoming: datetime | None) -> None:
         """Until somebody wakes us, something that waited is due, or it is time for a look."""
-        seconds = [POLL if self._database.is_sqlite else SLOW_POLL]
+        seconds = [POLL]
         if upcoming is not None:
             seconds.append((upcoming - datetime.now(UTC)).total_seconds())
         if (held := self._holds.seconds()) is not None:
@@ -220,22 +235,5 @@ class Relay:
             async with asyncio.timeout(max(0.0, min(seconds))):
                 await self._woken.wait()
 
-    async def _consumers(self) -> list[Consumer]:
-        rows = await self._read(consumers.declared)
-        return [(row.consumer, row.types, row.description) for row in rows]
-
-    async def _read(self, look: Callable[[Session], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._look, look)
-
-    def _look(self, look: Callable[[Session], T]) -> T:
-        with self._database.reading() as session:
-            return look(session)
-
     async def _write(self, work: Callable[[Session], T]) -> T:
         return await asyncio.wrap_future(self._database.submit(work))
-
-
-def _peek(session: Session, types: Collection[str], rows: Collection[int]) -> tuple[list[Due], datetime | None]:
-    """What is due without what is held back; if that is nothing, when the next row will be."""
-    due = outbox.due(session, BATCH, without_types=types, without_rows=rows)
-    return due, None if due else outbox.next_at(session)

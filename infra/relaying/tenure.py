@@ -9,6 +9,7 @@ from infra.database import leases
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.errors import DatabaseUnavailable
+from infra.relaying.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,8 @@ class Tenure:
         self._database = database
         self._until = 0.0
         self._gained = asyncio.Event()
+        #: Why the lease cannot be asked for.
+        self.trouble = Trouble("lease")
 
     @property
     def held(self) -> bool:
@@ -45,7 +48,11 @@ class Tenure:
         """Ask for the lease and renew it, until cancelled."""
         while True:
             if self._until - time.monotonic() < self.holding.seconds - EVERY:
-                await self._ask()
+                try:
+                    await self._ask()
+                    self.trouble.over()
+                except Exception as error:  # noqa: BLE001  # whatever it was, without the lease nobody publishes
+                    self.trouble.tell(error)
             await asyncio.sleep(EVERY)
 
     def renewed(self, at: float) -> None:
@@ -72,16 +79,10 @@ class Tenure:
 
     async def _ask(self) -> None:
         holding, at = self.holding, time.monotonic()
-        try:
-            ours = await asyncio.wrap_future(
-                self._database.submit(
-                    lambda session: leases.acquire(session, holding.name, holding.holder, holding.seconds)
-                )
-            )
-        except DatabaseUnavailable as error:
-            log.warning("lease not asked for", lease=holding.name, error=str(error))
-            return
-        if ours:
+        asked = self._database.submit(
+            lambda session: leases.acquire(session, holding.name, holding.holder, holding.seconds)
+        )
+        if await asyncio.wrap_future(asked):
             self.renewed(at)
         else:
             self.lost()

@@ -130,3 +130,20 @@ def test_a_database_that_is_away_holds_all_of_them(deliver: Deliver) -> None:
 def test_a_batch_that_makes_no_sense_is_refused(batch: Batch) -> None:
     with pytest.raises(ConfigurationError, match="a batch has"):
         subscribe("tested", to=DayEnded, batch=batch)
+
+
+def test_an_interrupted_batch_comes_back_one_by_one(deliver: Deliver) -> None:
+    """Trying each alone would take as long again, and no limit would be left to end it."""
+
+    def interrupted(batch: Sequence[Context]) -> None:
+        raise GeneratorExit
+
+    outcomes = deliver(interrupted, days(3))
+    assert [RetryLater] * 3 == [type(outcome) for outcome in outcomes]
+
+
+def test_a_batch_of_nothing_new_does_not_call_the_handler(deliver: Deliver) -> None:
+    handler, envelopes = Handler(), days(2)
+    deliver(handler, envelopes)
+    deliver(handler, envelopes)
+    assert 0 not in handler.sizes

@@ -1,5 +1,6 @@
 """One message to its outcome: handled once, effects after the commit, every failure ends where it should."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,21 +8,22 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from events.clock import DayEnded
 from events.envelope import Envelope, announce, decode, encode
 from events.users import UserRegistered
+from infra import commits
 from infra.database import effects, inbox, outbox
 from infra.database.engine import Database
-from infra.database.tables import Activity, table
+from infra.database.tables import Activity, Effect, table
 from infra.delivery import Deliveries
 from infra.effects import Intent
 from infra.errors import DatabaseUnavailable, EffectFailed, EffectRefused, EffectUnknown
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
 from infra.subscriptions import Context, Handler, Subscription
 
-ACTIVITY = table(Activity)
+ACTIVITY, EFFECT = table(Activity), table(Effect)
 
 
 class Outside:
@@ -287,6 +289,103 @@ def test_a_database_that_is_away_holds_the_message(deliver: Deliver) -> None:
     assert Hold("away") == deliver(away)
 
 
-def test_a_delivery_that_fails_logs_no_body(deliver: Deliver, caplog: pytest.LogCaptureFixture) -> None:
-    deliver(fail)
-    assert "ada@example.com" not in caplog.text
+def test_a_delivery_that_fails_logs_no_value(
+    deliver: Deliver, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def quote(event: UserRegistered, context: Context) -> None:
+        raise ValueError(f"{event.email} is not welcome")
+
+    assert RetryLater(5, "ValueError: ada@example.com is not welcome") == deliver(quote)
+    assert "ValueError" in (said := caplog.text + "".join(capfd.readouterr()))
+    assert "ada@example.com" not in said
+
+
+def test_a_coroutine_function_is_run(database: Database, deliver: Deliver, envelope: Envelope) -> None:
+    async def handler(event: UserRegistered, context: Context) -> None:
+        await asyncio.sleep(0)
+        write(event, context)
+
+    assert Done() == deliver(handler)
+    assert [envelope.id] == rows(database)
+
+
+def test_a_copy_that_comes_while_the_effect_happens_waits(database: Database, envelope: Envelope) -> None:
+    """A reconnect, or the relay's second publish, may bring one: it must not send the mail again."""
+    performed: list[str] = []
+    outcomes: list[Outcome] = []
+
+    def slow(intent: Intent) -> None:
+        outcomes.extend(handle([Incoming(encode(envelope), redelivered=True)]))
+        performed.append(intent.key)
+
+    handle = Deliveries(database, {"mail": slow}).handler(Subscription("tested", ("user.registered",), mail))
+    assert [Done()] == handle([Incoming(encode(envelope))])
+    assert (1, [Hold]) == (len(performed), [type(outcome) for outcome in outcomes])
+    assert [Done()] == handle([Incoming(encode(envelope), redelivered=True)])
+    assert 1 == len(performed)
+
+
+def test_another_process_waits_for_the_one_that_began_the_effects(
+    database: Database, envelope: Envelope, outside: Outside
+) -> None:
+    subscription = Subscription("tested", ("user.registered",), mail)
+
+    def dies(intent: Intent) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        Deliveries(database, {"mail": dies}).handler(subscription)([Incoming(encode(envelope))])
+    with database.transaction() as session:  # it was killed, and so could not say that it failed
+        session.connection().execute(update(EFFECT).values(busy_until=datetime.now(UTC) + effects.LEASE))
+    second = Deliveries(database, {"mail": outside}).handler(subscription)
+    (outcome,) = second([Incoming(encode(envelope), redelivered=True)])
+    assert isinstance(outcome, Hold)
+    with database.transaction() as session:
+        session.connection().execute(update(EFFECT).values(busy_until=datetime.now(UTC)))
+    assert [Done()] == second([Incoming(encode(envelope), redelivered=True)])
+    assert 1 == len(outside.performed)
+
+
+def test_an_effect_that_could_not_be_marked_is_not_performed_again(
+    database: Database, envelope: Envelope, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = Deliveries(database, {"mail": outside}).handler(Subscription("tested", ("user.registered",), mail))
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "mark_sent", _unavailable)
+        for redelivered in (False, True, True):
+            assert [Hold("away")] == handle([Incoming(encode(envelope), redelivered=redelivered)])
+    assert [Done()] == handle([Incoming(encode(envelope), redelivered=True)])
+    assert (1, "handled") == (len(outside.performed), entry(database, envelope).state)
+
+
+def _unavailable(*_: object, **__: object) -> None:
+    raise DatabaseUnavailable("away")
+
+
+def test_an_effect_that_was_interrupted_may_have_happened(
+    database: Database, deliver: Deliver, outside: Outside, envelope: Envelope
+) -> None:
+    outside.failures = [GeneratorExit()]
+    assert isinstance(deliver(mail), RetryLater)
+    with database.reading() as session:
+        assert ["unknown"] == [row.state for row in effects.of_event(session, envelope.id)]
+
+
+def test_an_interrupt_at_the_end_of_the_process_costs_the_event_no_try(database: Database, envelope: Envelope) -> None:
+    def interrupted(event: UserRegistered, context: Context) -> None:
+        raise GeneratorExit
+
+    subscription = Subscription("tested", ("user.registered",), interrupted)
+    handle = Deliveries(database, {}, is_stopping=lambda: True).handler(subscription)
+    with pytest.raises(GeneratorExit):
+        handle([Incoming(encode(envelope))])
+    with database.reading() as session:
+        assert [] == inbox.of_event(session, envelope.id)
+
+
+def test_what_is_no_longer_subscribed_is_passed_over(database: Database, envelope: Envelope) -> None:
+    """The binding of a type that was taken out of `to=` may still be there."""
+    subscription = Subscription("tested", ("day.ended",), fail)
+    assert [Done()] == Deliveries(database, {}).handler(subscription)([Incoming(encode(envelope))])
+    with database.reading() as session:
+        assert [] == inbox.of_event(session, envelope.id)

@@ -1,7 +1,10 @@
 """Mails over a real SMTP exchange: what arrives, and what each of the server's answers means."""
 
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 from pathlib import Path
 
 import pytest
@@ -120,7 +123,7 @@ def test_the_servers_answer_decides_whether_to_try_again(
 def test_a_silent_server_costs_the_timeout_and_the_outcome_is_unknown(
     mailer: Mailer, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(smtp, "TIMEOUT", 0.3)
+    monkeypatch.setattr(smtp, "LAST_TIMEOUT", 0.3)
     mailbox.answer(Answer.HANG)
     with pytest.raises(EffectUnknown, match="fell silent"):
         mailer.perform(intent())
@@ -148,3 +151,25 @@ def test_a_wrong_url_is_named(url: str) -> None:
 def test_a_sender_without_an_address_is_named() -> None:
     with pytest.raises(ConfigurationError, match="TIDINGS_MAIL_FROM"):
         Mailer("smtp://x", sender="Nobody", templates=Templates(consumers.TEMPLATES))
+
+
+@pytest.mark.parametrize(
+    "sender", ["Tidings <no-reply@exämple.example>", "zoë@example.org", "Tidings <a b@example.org>", "a@b@example.org"]
+)
+def test_a_sender_that_not_every_server_takes_is_named(sender: str) -> None:
+    with pytest.raises(ConfigurationError, match="TIDINGS_MAIL_FROM"):
+        Mailer("smtp://x", sender=sender, templates=Templates(consumers.TEMPLATES))
+
+
+@pytest.mark.parametrize("name", ["Zoë & Œuvre", "ä" * 120, "Acme, Inc.", "Plain Name", "Zoë, Inc."])
+def test_the_senders_name_may_be_of_any_letters(mailbox: Mailbox, name: str) -> None:
+    sender = f'"{name}" <no-reply@tidings.example>'
+    mailer = Mailer(mailbox.url, sender=sender, templates=Templates(consumers.TEMPLATES))
+    mailer.perform(intent())
+    mailer._smtp._drop()
+    (attempt,) = mailbox.log
+    shown, address = parseaddr(message_from_bytes(attempt.content)["From"])
+    assert (name, "no-reply@tidings.example") == (str(make_header(decode_header(shown))), address)
+    assert attempt.content.isascii()
+    assert all(len(line) < 79 for line in attempt.content.split(b"\r\n"))
+    assert "no-reply@tidings.example" == attempt.sender

@@ -1,6 +1,7 @@
 """The probes of a program that is no web server."""
 
 import json
+import socket
 from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -8,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from infra import probes
+from infra.errors import ConfigurationError, DatabaseUnavailable
 
 
 @pytest.fixture
@@ -43,6 +45,17 @@ def test_readiness_names_each_problem(url: str, problems: dict[str, str]) -> Non
     assert (503, problems) == (status, json.loads(body)["problems"])
 
 
+def test_a_look_that_fails_is_an_answer_too() -> None:
+    def fail() -> dict[str, str]:
+        raise DatabaseUnavailable("The database is away.")
+
+    server = probes.serve(fail, port=0)
+    status, body = get(f"http://127.0.0.1:{server.server_port}/readyz")
+    server.shutdown()
+    server.server_close()
+    assert (503, {"program": "The database is away."}) == (status, json.loads(body)["problems"])
+
+
 def test_metrics_are_in_prometheus_form(url: str) -> None:
     status, body = get(f"{url}/metrics")
     assert 200 == status
@@ -51,3 +64,20 @@ def test_metrics_are_in_prometheus_form(url: str) -> None:
 
 def test_anything_else_is_not_found(url: str) -> None:
     assert 404 == get(f"{url}/")[0]
+
+
+def test_a_port_that_is_taken_is_one_line_that_says_which_setting_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for ask in (lambda: probes.serve(dict, port=port), lambda: probes.require_free(port)):
+            with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port} .*TIDINGS_PROBE_PORT"):
+                ask()
+
+
+def test_looking_for_a_free_port_leaves_it_free() -> None:
+    server = probes.serve(dict, port=0)
+    port = server.server_port
+    server.shutdown()
+    server.server_close()
+    probes.require_free(port)
+    probes.require_free(port)

@@ -8,7 +8,8 @@ from events.clock import DayEnded, HeartbeatTicked
 from events.envelope import Event
 from events.users import UserRegistered
 from infra.errors import ConfigurationError
-from infra.subscriptions import Context, Retry, forget, recorded, subscribe
+from infra.rabbitmq import topology
+from infra.subscriptions import TIERS, Context, Retry, forget, recorded, subscribe
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +84,9 @@ def test_nothing_to_listen_to_is_refused() -> None:
 
 def test_the_delays_are_used_up_one_by_one() -> None:
     assert [5, 30, None] == [Retry((5, 30)).delay_after(attempt) for attempt in (1, 2, 3)]
+
+
+def test_a_delay_is_one_of_the_tiers_that_the_broker_has() -> None:
+    assert set(TIERS) == set(topology.TIERS)
+    with pytest.raises(ConfigurationError, match="each delay is one of"):
+        Retry((7,))

@@ -6,30 +6,32 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from infra.database.engine import Database, connect
 from infra.errors import ConfigurationError
 
 #: Any number, the same in every program: the advisory lock under which PostgreSQL is migrated.
 _LOCK = 7_302_216
+#: PostgreSQL's SQLSTATE `insufficient_privilege`.
+_FORBIDDEN = "42501"
 
 
 def migrate(url: str) -> None:
     """Apply what is missing, all in one transaction.
 
     Raises:
-        ConfigurationError: the URL cannot be used.
+        ConfigurationError: the URL cannot be used, or the role that it names may not make tables.
         DatabaseUnavailable: the database is away.
     """
     database = connect(url)
     try:
-        with database.transaction() as session:
-            connection = session.connection()
-            # One program at a time: SQLite's lock comes with the first statement, whatever it is.
-            turn = "SELECT :lock" if database.is_sqlite else "SELECT pg_advisory_xact_lock(:lock)"
-            connection.execute(text(turn), {"lock": _LOCK})
-            command.upgrade(configuration(connection), "head")
+        _upgrade(database)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _FORBIDDEN:
+            raise ConfigurationError(_forbidden(error, make_url(url).username or "the role")) from None
+        raise
     finally:
         database.close()
 
@@ -63,3 +65,20 @@ def configuration(connection: Connection | None) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+def _upgrade(database: Database) -> None:
+    with database.transaction() as session:
+        connection = session.connection()
+        # One program at a time: SQLite's lock comes with the first statement, whatever it is.
+        turn = "SELECT :lock" if database.is_sqlite else "SELECT pg_advisory_xact_lock(:lock)"
+        connection.execute(text(turn), {"lock": _LOCK})
+        command.upgrade(configuration(connection), "head")
+
+
+def _forbidden(error: DBAPIError, role: str) -> str:
+    said = str(error.orig).strip().partition("\n")[0]
+    return (
+        f"The database's tables cannot be made ({said}): as the owner of the database run "
+        f'GRANT CREATE ON SCHEMA public TO "{role}", or make "{role}" the owner.'
+    )

@@ -1,5 +1,6 @@
 """Transactions on both databases: all or nothing, begun late, nothing lost under threads and processes."""
 
+import contextlib
 import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -194,6 +195,7 @@ def test_a_server_that_is_away_counts_as_unavailable() -> None:
     ("url", "said"),
     [
         ("nonsense", "cannot be read"),
+        ("postgresql://me@here:abc/tidings", "cannot be read"),
         ("mysql://x/y", "mysql is not supported"),
         ("sqlite://", "needs a file"),
         ("sqlite:////proc/none/x.db", "cannot be opened"),
@@ -213,3 +215,60 @@ def test_outbox_listeners_are_called_after_the_commit_only(database: Database) -
         add(session, "loud")
         session.info["added-events"] = True
     assert [{"quiet", "loud"}] == seen
+
+
+@pytest.mark.parametrize("word", ["commit", "rollback"])
+def test_whoever_is_handed_a_session_cannot_end_its_transaction(database: Database, word: str) -> None:
+    """A handler's rows would be there without the inbox row, or the other way round."""
+
+    def work() -> None:
+        with database.transaction() as session:
+            add(session, "x")
+            getattr(session, word)()
+
+    with pytest.raises(RuntimeError, match="begin_nested"):
+        work()
+    assert set() == names(database)
+
+
+def test_a_part_can_be_undone(database: Database) -> None:
+    with database.transaction() as session:
+        add(session, "whole")
+        with contextlib.suppress(IntegrityError), session.begin_nested():
+            add(session, "part")
+            add(session, "whole")
+        with session.begin_nested():
+            add(session, "another part")
+    assert {"whole", "another part"} == names(database)
+
+
+def test_models_and_core_statements_share_the_transaction(database: Database) -> None:
+    with database.transaction() as session:
+        add(session, "core")
+        session.add(Lease.model_validate(_row("model")))
+    with pytest.raises(ZeroDivisionError):
+        _fail_after_both(database)
+    assert {"core", "model"} == names(database)
+
+
+def _fail_after_both(database: Database) -> None:
+    with database.transaction() as session:
+        session.add(Lease.model_validate(_row("lost model")))
+        session.flush()
+        add(session, "lost core")
+        _ = 1 / 0
+
+
+def test_an_error_that_was_swallowed_does_not_turn_the_commit_into_a_rollback(postgres_url: str) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK after a failed statement, and nobody would notice."""
+    database = connect(postgres_url)
+
+    def work() -> None:
+        with database.transaction() as session:
+            add(session, "x")
+            with contextlib.suppress(IntegrityError):
+                add(session, "x")
+
+    with pytest.raises(RuntimeError, match="swallowed"):
+        work()
+    database.close()

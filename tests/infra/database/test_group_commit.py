@@ -3,11 +3,13 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from infra.database.group_commit import Member, SharedWriter, Turn
+from tests.waiting import until
 
 
 class Watched(sqlite3.Connection):
@@ -42,8 +44,7 @@ def _add_behind(writer: SharedWriter, first_in: threading.Event, waiting: int) -
     member = Member(writer)
     member.begin()
     first_in.set()
-    while len(writer._turn._waiting) < waiting:
-        pass
+    until(lambda: len(writer._turn._waiting) >= waiting, what="the others waiting")
     member.cursor().execute("INSERT INTO t VALUES (0)")
     member.commit()
 
@@ -96,6 +97,10 @@ def test_a_group_is_bounded_in_time(connection: Watched, monkeypatch: pytest.Mon
     assert (4, 4) == (rows(connection), connection.commits)
 
 
+def _waits_as(turn: Turn, number: int) -> bool:
+    return len(turn._waiting) > number
+
+
 def test_the_turn_comes_in_the_order_of_asking() -> None:
     turn, order = Turn(), []
     assert turn.take(1)
@@ -110,8 +115,7 @@ def test_the_turn_comes_in_the_order_of_asking() -> None:
         thread = threading.Thread(target=ask, args=(number,))
         thread.start()
         threads.append(thread)
-        while len(turn._waiting) <= number:
-            pass
+        until(partial(_waits_as, turn, number), what="the thread waiting")
     turn.give()
     for thread in threads:
         thread.join(10)

@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
 from infra.database.engine import Database, connect
@@ -49,3 +49,27 @@ def test_a_program_does_not_start_on_another_schema(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"\./tidings migrate"):
         require_current(database)
     database.close()
+
+
+def test_a_role_that_may_not_make_tables_is_told_what_it_lacks(postgres: Postgres) -> None:
+    """As PostgreSQL 15 has it: only a database's owner may create in its schema `public`."""
+    url = postgres.create("of_another")
+    postgres.run("DROP ROLE IF EXISTS lodger")
+    postgres.run("CREATE ROLE lodger LOGIN")
+    with pytest.raises(ConfigurationError, match='GRANT CREATE ON SCHEMA public TO "lodger"') as caught:
+        migrate(url.replace("postgres@", "lodger@"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_sqlite_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It holds names and addresses, and `migrate` or `gateway` may well be run before `up` made the folder."""
+    file = tmp_path / "state" / "tidings.db"
+    migrate(f"sqlite:///{file}")
+    database = connect(f"sqlite:///{file}")
+    with database.reading() as session:
+        session.connection().execute(text("SELECT count(*) FROM outbox"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in file.parent.iterdir()}
+    database.close()
+    assert {"tidings.db", "tidings.db-wal", "tidings.db-shm"} <= set(modes)
+    assert {0o600} == set(modes.values())
+    assert 0o700 == file.parent.stat().st_mode & 0o777

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.event import listens_for
 
 from events.envelope import Envelope, announce, decode
 from events.users import UserRegistered
 from infra.database import consumers, effects, event_log, inbox, leases, outbox, schedule_runs
 from infra.database.engine import Database
 from infra.database.leases import Holding
+from infra.database.tables import Lease, table
 from infra.effects import Intent
-from infra.errors import LeaseLost
+from infra.errors import Busy, LeaseLost
 from infra.subscriptions import EVERY_TYPE, Subscription
 
 RELAY = Holding("relay", "me", 5.0)
@@ -45,6 +49,38 @@ def test_events_are_due_in_the_order_in_which_they_were_added(database: Database
     add(database, sent[10:])
     assert [envelope.id for envelope in sent] == [row.event_id for row in due(database)]
     assert sent[0] == decode(due(database)[0].body.encode())
+
+
+def test_one_event_is_added_by_one_plain_statement(database: Database) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    @listens_for(database.engine, "before_cursor_execute")
+    def note(*executed: Any) -> None:
+        _, _, statement, _, _, many = executed
+        if statement.startswith("INSERT"):
+            seen.append((many, "RETURNING" in statement))
+
+    add(database, [registered()])
+    assert seen == [(False, False)]  # each would cost PostgreSQL further messages
+
+
+def test_the_counter_of_a_lease_whose_row_was_deleted_goes_on_where_the_log_ends(database: Database) -> None:
+    add(database, [registered() for _ in range(3)])
+    assert publish(database, due(database)) == 3
+    with database.transaction() as session:
+        session.connection().execute(delete(table(Lease)))
+    add(database, [registered()])
+    assert publish(database, due(database)) == 4
+
+
+def test_what_is_in_the_log_already_leaves_the_outbox(database: Database) -> None:
+    twice, once = registered(), registered()
+    add(database, [twice])
+    publish(database, due(database))
+    add(database, [twice, once])
+    with database.transaction() as session:
+        left = event_log.without_logged(session, outbox.due(session, 10))
+    assert [row.event_id for row in left] == [once.id] == [row.event_id for row in due(database)]
 
 
 def test_an_event_of_the_future_waits_and_is_announced_as_next(database: Database) -> None:
@@ -176,13 +212,35 @@ def test_effects_are_owed_until_they_are_marked_sent(database: Database) -> None
     event_id = str(uuid4())
     intents = [Intent(event_id, "sms", number, "mail", {"to": f"{number}"}, f"key{number}") for number in range(3)]
     with database.transaction() as session:
-        effects.intend(session, intents)
+        effects.intend(session, intents, "me")
         effects.mark_sent(session, intents[1])
         effects.mark_failed(session, intents[2], "silence", unknown=True)
+    with database.transaction() as session:
+        assert [intents[0], intents[2]] == effects.take(session, event_id, "sms", "me")
     with database.reading() as session:
-        assert [intents[0], intents[2]] == effects.unsent(session, event_id, "sms")
         states = [(row.state, row.error) for row in effects.of_event(session, event_id)]
     assert [("intended", None), ("sent", None), ("unknown", "silence")] == states
+
+
+def test_effects_belong_to_the_process_that_began_them_until_it_fails_or_is_late(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = Intent(str(uuid4()), "sms", 0, "mail", {}, "key")
+
+    def take(owner: str) -> list[Intent]:
+        with database.transaction() as session:
+            return effects.take(session, intent.event_id, "sms", owner)
+
+    with database.transaction() as session:
+        effects.intend(session, [intent], "first")
+    assert [intent] == take("first")
+    with pytest.raises(Busy):
+        take("second")
+    with database.transaction() as session:
+        effects.mark_failed(session, intent, "451", unknown=False)
+    monkeypatch.setattr(effects, "LEASE", timedelta(0))
+    assert [intent] == take("second")
+    assert [intent] == take("third")  # the second one is late
 
 
 def _subscription(*types: str, description: str = "") -> Subscription:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, make_url
 
 from infra.local import plan
 from infra.local.output import LogFiles
@@ -95,3 +96,29 @@ def test_no_command_line_holds_a_password(tmp_path: Path) -> None:
     programs = [drawn.program(name, output) for name in plan.PROGRAMS]
     for child in (*programs, drawn.migration(output), drawn.declaration(output)):
         assert "secret" not in " ".join(child._launch.command)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://user:pa/ss@host/db", "postgresql://host/db"),
+        ("postgresql://user:p?ss@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://user@host/db", "postgresql://host/db"),
+        ("postgresql://host/db?password=secret&user=me", "postgresql://host/db"),
+        ("postgresql+psycopg://user:secret@[::1]:5432/db", "postgresql+psycopg://[::1]:5432/db"),
+        ("postgresql:///db?host=/run/postgresql&password=a@b", "postgresql:///db"),
+    ],
+)
+def test_a_databases_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    """In SQLAlchemy's reading of it: the password may hold what would end it elsewhere, or stand in the options."""
+    read = make_url(url)
+    without = URL.create(read.drivername, host=read.host, port=read.port, database=read.database)
+    assert shown == plan.shown_database(url) == without.render_as_string(hide_password=False)
+
+
+def test_a_databases_file_is_shown_as_it_is() -> None:
+    assert "sqlite:////srv/a@b/tidings.db" == plan.shown_database("sqlite:////srv/a@b/tidings.db")
+
+
+def test_what_everybody_sees_of_a_database_holds_no_part_of_an_unquoted_password() -> None:
+    assert "postgresql://host/db" == plan.shown_database("postgresql://user:pa@ss@host/db")

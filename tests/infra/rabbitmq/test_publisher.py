@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,7 +27,6 @@ from infra.rabbitmq import topology
 from infra.rabbitmq.publisher import Message, Publisher, event_message
 from tests.brokers import BrokerApi, frozen
 from tests.envelopes import TRACEPARENT, ada
-from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 1.0
@@ -73,15 +71,6 @@ async def recovered(publisher: Publisher, seconds: float = 30.0) -> None:
         except BrokerUnavailable:
             assert time.monotonic() < deadline, "the publisher does not recover"
             await asyncio.sleep(0.05)
-
-
-@contextlib.contextmanager
-def at_rest(node: Node) -> Iterator[None]:
-    """The broker is frozen, and the signal has reached each of its threads."""
-    with frozen(node):
-        threads = Path(f"/proc/{node.pid}/task")
-        until(lambda: all(") T " in (each / "stat").read_text() for each in threads.iterdir()), what="the stop")
-        yield
 
 
 def await_dead_letter_workers(vhost: str, broker_api: BrokerApi) -> None:
@@ -189,7 +178,7 @@ async def test_under_a_memory_alarm_a_publish_ends_at_its_deadline_and_later_one
 async def test_a_broker_that_does_not_answer_costs_no_more_than_the_deadline(
     publisher: Publisher, rabbitmq: Node
 ) -> None:
-    with at_rest(rabbitmq):
+    with frozen(rabbitmq):
         begun = time.monotonic()
         outcomes = await asyncio.gather(*(outcome(publisher.publish(message())) for _ in range(20)))
         assert outcomes == [NotConfirmed] * 20
@@ -200,7 +189,7 @@ async def test_a_broker_that_does_not_answer_costs_no_more_than_the_deadline(
 
 async def test_a_dead_connection_is_no_cancellation(publisher: Publisher, rabbitmq: Node) -> None:
     """aiormq ends what is in flight with CancelledError when the heartbeats fail; no task of ours was cancelled."""
-    with at_rest(rabbitmq):
+    with frozen(rabbitmq):
         pending = asyncio.create_task(outcome(publisher.publish(message())))
         await asyncio.sleep(0)
         assert publisher._link is not None
@@ -271,7 +260,7 @@ async def test_a_refused_login_is_one_plain_line_without_the_password(vhost: str
 
 
 async def test_a_cancelled_publish_stays_cancelled(publisher: Publisher, rabbitmq: Node) -> None:
-    with at_rest(rabbitmq):
+    with frozen(rabbitmq):
         pending = asyncio.create_task(publisher.publish(message()))
         await asyncio.sleep(0)
         pending.cancel()

@@ -33,6 +33,13 @@ def test_a_retry_copy_has_headers_of_our_own_only() -> None:
     }
 
 
+def test_a_copy_of_a_replay_is_a_replay_too() -> None:
+    replayed = replace(delivered(), headers={"x-replay": True})
+    retried = retry_message(replayed, consumer="welcome-email", delay=5, attempt=1, error="")
+    dead = dead_message(replayed, consumer="welcome-email", reason="handler-error", attempt=6, error="")
+    assert (retried.headers["x-replay"], dead.headers["x-replay"]) == (True, True)
+
+
 def test_a_copy_is_the_same_event() -> None:
     original = delivered()
     copy = retry_message(original, consumer="welcome-email", delay=5, attempt=1, error="")

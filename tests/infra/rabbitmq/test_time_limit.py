@@ -9,6 +9,7 @@ import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
 from infra.rabbitmq.time_limit import HandlerTimeLimit
+from infra.shields import Shield
 from tests.waiting import until
 
 
@@ -88,3 +89,18 @@ def test_at_the_end_of_the_process_what_runs_has_the_grace_left_and_no_more(limi
 
     until(interrupted.is_set, seconds=3, what="the interrupt")
     thread.join()
+
+
+def test_a_shield_puts_the_interrupt_off_until_it_is_down(limit: HandlerTimeLimit) -> None:
+    through = threading.Event()
+
+    def work(_: None) -> None:
+        began = time.monotonic()
+        with Shield():
+            spin_until(lambda: time.monotonic() > began + 0.6)
+            through.set()
+        spin_until(lambda: False)
+
+    with pytest.raises(TimeLimitExceeded):
+        limit.call(work, None, 0.1)
+    assert through.is_set()

@@ -86,6 +86,33 @@ async def test_a_queue_with_other_arguments_is_one_clear_error_that_names_it(vho
         await _declare(vhost)
 
 
+async def test_after_a_conflict_all_the_rest_is_declared_and_the_old_queue_is_bound(
+    vhost: str, broker_api: BrokerApi
+) -> None:
+    with broker_api.channel(vhost) as channel:
+        channel.queue_declare("retry.5s", durable=True)
+        channel.queue_declare("welcome-email", durable=True)
+    with pytest.raises(TopologyConflict, match=r"'retry.5s' .* And 1 more\.$"):
+        await _declare(vhost)
+    assert broker_api.queues(vhost).keys() == {
+        "dead-letters",
+        *topology.TIERS.values(),
+        "welcome-email",
+        "activity-log",
+    }
+    assert ("events", "user.registered", "welcome-email") in broker_api.bindings(vhost)
+
+
+@pytest.mark.parametrize(("before", "after"), [(["user.registered"], ["day.ended"]), (["#"], ["day.ended"])])
+async def test_a_consumer_that_takes_other_types_now_is_unbound_from_those_before(
+    vhost: str, broker_api: BrokerApi, before: list[str], after: list[str]
+) -> None:
+    await _declare(vhost, [("changing", before, ""), ("activity-log", ["#"], "")])
+    await _declare(vhost, [("changing", after, ""), ("activity-log", ["#"], "")])
+    bindings = {binding for binding in broker_api.bindings(vhost) if binding[0] == "events"}
+    assert bindings == {("events", "day.ended", "changing"), ("events", "#", "activity-log")}
+
+
 @pytest.mark.parametrize(
     ("seconds", "tier"),
     [

@@ -3,7 +3,7 @@
 import asyncio
 
 from infra.database.outbox import Due
-from infra.errors import BrokerUnavailable, TidingsError, Unroutable
+from infra.errors import BrokerUnavailable, PublishRejected, Unroutable
 from infra.relaying import batches
 from infra.relaying.batches import Result
 
@@ -11,7 +11,7 @@ from infra.relaying.batches import Result
 class Broker:
     """Confirms in a later turn of the loop, except what it is told to fail."""
 
-    def __init__(self, failing: dict[int, TidingsError] | None = None) -> None:
+    def __init__(self, failing: dict[int, Exception] | None = None) -> None:
         self.failing = failing or {}
         self.started: list[int] = []
         self.in_flight: list[str | None] = []
@@ -63,3 +63,11 @@ def test_nothing_more_is_started_on_a_lost_connection() -> None:
     broker = Broker({0: error})
     result = publish(broker, None, "a", "a")
     assert (broker.started, result.lost) == ([0, 1], error)
+
+
+def test_an_error_that_nobody_thought_of_costs_its_own_event_only_and_is_told_by_class_and_place() -> None:
+    result = publish(Broker({1: KeyError("ada@example.com")}), None, None, None)
+    [(_, error)] = result.failed.values()
+    assert (confirmed(result), type(error)) == ([0, 2], PublishRejected)
+    assert str(error).startswith("An unexpected KeyError at infra.relaying.batches:")
+    assert "ada@" not in str(error)

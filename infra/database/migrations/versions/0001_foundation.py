@@ -99,6 +99,8 @@ def _deliveries() -> None:
         sa.Column("arguments", sa.JSON(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("busy_until", TIME, nullable=False),
         sa.Column("sent_at", TIME),
         sa.Column("error", sa.String()),
         **BY_KEY,

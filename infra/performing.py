@@ -1,0 +1,93 @@
+"""Effects after the commit: performed once as far as the world outside allows, and marked as soon as they happened."""
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+
+from sqlalchemy.exc import DBAPIError
+
+from infra import commits
+from infra.database import effects, inbox
+from infra.database.engine import Database
+from infra.effects import Intent, Performer
+from infra.errors import Busy, EffectRefused, EffectUnknown
+
+#: Characters of an error's text that are kept.
+_LONGEST_ERROR = 500
+
+
+class Performing:
+    """Performs intents for one process."""
+
+    def __init__(self, database: Database, performers: Mapping[str, Performer]) -> None:
+        self.owner = f"{socket.gethostname()}#{os.getpid()}-{secrets.token_hex(4)}"
+        self._database = database
+        self._performers = performers
+        self._at_work: set[tuple[str, str]] = set()
+        self._lock = Lock()
+        #: Effects that happened and could not be marked yet: the database went away in between.
+        self._unmarked: set[str] = set()
+
+    @contextmanager
+    def sole(self, delivery: inbox.Delivery) -> Iterator[None]:
+        """Let only one copy of an event at a consumer be worked on in this process.
+
+        Raises:
+            Busy: another copy is.
+        """
+        key = (delivery.event_id, delivery.consumer)
+        with self._lock:
+            if key in self._at_work:
+                raise Busy("Another delivery of this event is at work in this process.")
+            self._at_work.add(key)
+        try:
+            yield
+        finally:
+            self._at_work.discard(key)
+
+    def owed(self, delivery: inbox.Delivery) -> Sequence[Intent]:
+        """What an earlier delivery left undone; a delivery that owes nothing is handled.
+
+        Raises:
+            Busy: the process that began it may be at work on it.
+        """
+        with self._database.transaction() as session:
+            intents = effects.take(session, delivery.event_id, delivery.consumer, self.owner)
+            if not intents:
+                inbox.settle(session, delivery.event_id, delivery.consumer)
+        return intents
+
+    def perform(self, intents: Sequence[Intent]) -> None:
+        """Perform all, each marked before the next; the first failure ends it."""
+        for intent in intents:
+            if intent.key not in self._unmarked:
+                self._perform_one(intent)
+                self._unmarked.add(intent.key)
+            mark = partial(commits.mark_sent, intent=intent, last=intent is intents[-1])
+            self._database.submit(mark).result()
+            self._unmarked.discard(intent.key)
+
+    def _perform_one(self, intent: Intent) -> None:
+        performer = self._performers.get(intent.kind)
+        try:
+            if performer is None:
+                raise EffectRefused(f"No effect is registered as {intent.kind!r}: is its module imported here?")
+            performer(intent)
+        except BaseException as error:
+            # What was interrupted may have happened all the same.
+            unknown = isinstance(error, EffectUnknown) or not isinstance(error, Exception)
+            with self._database.transaction() as session:
+                effects.mark_failed(session, intent, text_of(error), unknown=unknown)
+            raise
+
+
+def text_of(error: BaseException) -> str:
+    """Class and message of an error; of a database's error only its code, since its message quotes the row."""
+    if isinstance(error, DBAPIError):
+        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+        return f"{type(error).__name__}: {code}"
+    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]

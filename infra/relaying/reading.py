@@ -1,0 +1,53 @@
+"""What the relay reads from the database, on a thread of its own."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from infra.database import consumers, outbox
+from infra.database.engine import Database
+from infra.database.outbox import Due
+from infra.rabbitmq.topology import Consumer
+
+T = TypeVar("T")
+
+
+class Reading:
+    """One look at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, "relay")
+
+    async def due(self, most: int, types: Collection[str], rows: Collection[int]) -> tuple[list[Due], datetime | None]:
+        """What is due without these types and rows; if that is nothing, when the next row will be."""
+
+        def look(session: Session) -> tuple[list[Due], datetime | None]:
+            due = outbox.due(session, most, without_types=types, without_rows=rows)
+            return due, None if due else outbox.next_at(session)
+
+        return await self._read(look)
+
+    async def consumers(self) -> list[Consumer]:
+        """Whose queues to declare."""
+        rows = await self._read(consumers.declared)
+        return [(row.consumer, row.types, row.description) for row in rows]
+
+    async def ring(self) -> None:
+        """Wake whichever relay listens, from this thread since it may take a moment."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._database.bell.ring)
+
+    def close(self) -> None:
+        """End the thread; waits for nothing."""
+        self._thread.shutdown(wait=False)
+
+    async def _read(self, look: Callable[[Session], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, look)
+
+    def _look(self, look: Callable[[Session], T]) -> T:
+        with self._database.reading() as session:
+            return look(session)
