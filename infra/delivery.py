@@ -121,7 +121,7 @@ class Deliveries:
                 commits.write(context.session, context, self._performing.owner)
                 return context.intents
         commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
-        if not self._database.submit(commit).result():
+        if not self._database.run(commit):
             raise commits.AlreadyHandled
         return context.intents
 

@@ -67,8 +67,7 @@ class Performing:
             if intent.key not in self._unmarked:
                 self._perform_one(intent)
                 self._unmarked.add(intent.key)
-            mark = partial(commits.mark_sent, intent=intent, last=intent is intents[-1])
-            self._database.submit(mark).result()
+            self._database.run(partial(commits.mark_sent, intent=intent, last=intent is intents[-1]))
             self._unmarked.discard(intent.key)
 
     def _perform_one(self, intent: Intent) -> None:

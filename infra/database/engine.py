@@ -100,6 +100,15 @@ class Database:
         """
         return self._writer.submit(work)
 
+    def run(self, work: Callable[[Session], T]) -> T:
+        """The same, and wait for the result; no time limit interrupts the wait, which is a short one.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        with Shield():
+            return self.submit(work).result()
+
     def on_outbox(self, wake: Callable[[], None]) -> None:
         """Call this, from any thread, after each commit of this process that added events to the outbox."""
         self._wake.append(wake)
