@@ -1,5 +1,6 @@
 """The event types: how they are declared, found, and kept readable over versions."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def test_new_file_is_found_by_itself(tmp_path: Path) -> None:
     program = (
         "from events.envelope import event_types; assert event_types()['order.paid'].__module__ == 'events.orders'"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
