@@ -75,7 +75,7 @@ def test_a_running_scheduler_announces_each_due_time(sqlite_database: Database) 
 
 
 def test_a_loop_that_was_blocked_drops_no_fire(sqlite_database: Database) -> None:
-    """PITFALLS: misfire_grace_time=1 drops a fire after a loop was blocked for 2 s."""
+    """APScheduler with misfire_grace_time=1 drops a fire after a loop was blocked for 2 s."""
 
     async def main() -> None:
         async with running(sqlite_database):

@@ -74,7 +74,7 @@ def test_reading_cannot_write_on_sqlite(sqlite_url: str) -> None:
 
 
 def test_no_read_modify_write_is_lost(database: Database) -> None:
-    """PITFALLS: through SQLAlchemy's defaults 421 of 600 were lost on SQLite without an error."""
+    """Through SQLAlchemy's defaults 421 of 600 were lost on SQLite without an error."""
     with database.transaction() as session:
         add(session, "counter")
 
