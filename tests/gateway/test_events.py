@@ -145,7 +145,7 @@ def test_effects_are_shown_in_their_order_at_their_consumer(operator: TestClient
         delivered(database, event, consumer, "committed")
     for ordinal, state in enumerate(["sent", "unknown", "intended"]):
         row = {"ordinal": ordinal, "state": state, "key": f"<{ordinal}@x>", "sent_at": NOW if state == "sent" else None}
-        kept = {"event_id": event.id, "consumer": "two", "kind": "mail", "arguments": {}, "error": None}
+        kept: dict[str, Any] = {"event_id": event.id, "consumer": "two", "kind": "mail", "arguments": {}, "error": None}
         keep(database, tables.Effect, **kept, owner="somebody", busy_until=datetime.now(UTC), **row)
 
     one, two = story(operator, event)["deliveries"]
