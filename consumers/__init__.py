@@ -1,20 +1,18 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
-import pkgutil
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 
 import structlog
 
-from infra import effects, logs, metrics, probes
+from infra import discovery, effects, faults, logs, metrics, probes
 from infra.database import consumers as declared_consumers
 from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
 from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
+from infra.discovery import Found
 from infra.errors import BrokerUnavailable, ConfigurationError, TidingsError, TopologyConflict
 from infra.mail import Mailer, Templates
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
@@ -28,32 +26,9 @@ GRACE = 4.0
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a look through this folder gave."""
-
-    modules: list[str] = field(default_factory=list)
-    #: Module -> why it is not used.
-    ignored: dict[str, str] = field(default_factory=dict)
-
-
-def discover() -> Found:
-    """Import every module of this folder; one that fails, or subscribes to nothing, is named and passed over."""
-    found = Found()
-    for module in pkgutil.iter_modules(__path__):
-        if module.name.startswith("_"):
-            continue
-        before = len(recorded())
-        try:
-            import_module(f"{__name__}.{module.name}")
-        except Exception as error:  # noqa: BLE001  # whatever is wrong in it, the other consumers go on
-            found.ignored[module.name] = f"{type(error).__name__}: {error}"
-            continue
-        if len(recorded()) == before and not _subscribes(module.name):
-            found.ignored[module.name] = "it subscribes to nothing"
-        else:
-            found.modules.append(module.name)
-    return found
+def discover(settings: Settings | None = None) -> Found:
+    """Import every module of this folder, and of the further packages that the settings name."""
+    return discovery.discover((__name__, *(settings or load()).further_consumers))
 
 
 def check(settings: Settings) -> None:
@@ -81,7 +56,7 @@ def declare(settings: Settings) -> list[str]:
         DatabaseUnavailable: the database is away.
         BrokerUnavailable: RabbitMQ is; the consumers are recorded, and the relay will declare their queues.
     """
-    _report(discover())
+    _report(discover(settings))
     database = connect(settings.database)
     try:
         _record(database)
@@ -100,6 +75,7 @@ def work() -> None:
     settings = load()
     logs.configure(settings, program="consumers")
     try:
+        faults.arm(settings.fault)
         _compose(settings)
     except TidingsError as error:
         _log.critical("consumers cannot start", error=str(error))
@@ -107,7 +83,7 @@ def work() -> None:
 
 
 def _compose(settings: Settings) -> None:
-    _report(discover())
+    _report(discover(settings))
     database = connect(settings.database)
     _record(database)
     publisher = BlockingPublisher(settings.rabbitmq, name="consumers publisher")
@@ -177,8 +153,4 @@ def _count(consumer: str, outcome: str, _seconds: float) -> None:
 
 def _report(found: Found) -> None:
     for module, reason in found.ignored.items():
-        _log.error("consumer module ignored", module=f"consumers/{module}.py", reason=reason)
-
-
-def _subscribes(module: str) -> bool:
-    return any(each.handler.__module__ == f"{__name__}.{module}" for each in recorded())
+        _log.error("consumer module ignored", module=module, reason=reason)

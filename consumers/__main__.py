@@ -39,7 +39,7 @@ def list_() -> None:
     for subscription in recorded():
         typer.echo(f"{subscription.consumer:24} {', '.join(subscription.types):24} {subscription.description}")
     for module, reason in found.ignored.items():
-        typer.echo(f"ignored: consumers/{module}.py: {reason}", err=True)
+        typer.echo(f"ignored: {module}: {reason}", err=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
-from infra import commands, logs
+from infra import commands, faults, logs
 from infra.database import engine, migrations
 from infra.database.engine import Database
 from infra.errors import ConfigurationError
@@ -42,6 +42,7 @@ def run(configured: Settings) -> None:
         DatabaseUnavailable: the database is away.
     """
     logs.configure(configured, program="gateway")
+    faults.arm(configured.fault)
     broker = configured.rabbitmq
     database = engine.connect(configured.database)
     try:

@@ -37,7 +37,8 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
-            if self.body_field is not None:
+            field = self.body_field
+            if field is not None and (field.field_info.is_required() or await request.body()):
                 _check_media(request)
             return await handle(request)
 

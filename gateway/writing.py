@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlmodel import Session
 
 from gateway.problems import Unavailable
 from infra.database.engine import Database
+from infra.faults import failpoint
 
 T = TypeVar("T")
 #: Seconds.
@@ -22,6 +24,14 @@ async def write(database: Database, work: Callable[[Session], T]) -> T:
     """
     try:
         async with asyncio.timeout(DEADLINE):
-            return await asyncio.wrap_future(database.submit(work))
+            result = await asyncio.wrap_future(database.submit(partial(_work, work)))
     except TimeoutError:
         raise Unavailable("The database is too slow.", headers={"Retry-After": "5"}) from None
+    failpoint("gateway.after-commit")
+    return result
+
+
+def _work(work: Callable[[Session], T], session: Session) -> T:
+    result = work(session)
+    failpoint("gateway.before-commit")
+    return result

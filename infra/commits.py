@@ -8,6 +8,7 @@ from infra.context import DeliveryContext
 from infra.database import effects, inbox, outbox
 from infra.database.engine import Database
 from infra.effects import Intent
+from infra.faults import failpoint
 
 
 class AlreadyHandled(BaseException):
@@ -28,6 +29,7 @@ def write(session: Session, context: DeliveryContext, owner: str) -> None:
         inbox.owe_effects(session, context.event_id, context.consumer)
         effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
+    failpoint("delivery.in-transaction")
 
 
 def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery, owner: str) -> bool:
@@ -36,6 +38,7 @@ def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inb
         return False
     effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
+    failpoint("delivery.in-transaction")
     return True
 
 

@@ -13,12 +13,14 @@ from events.errors import UndecodableEvent
 from infra import commits, metrics
 from infra.calling import Calling
 from infra.context import DeliveryContext
-from infra.database import inbox
+from infra.database import dead_letters, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
-from infra.errors import Busy, DatabaseUnavailable, EffectRefused
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
-from infra.performing import Performing, text_of
+from infra.errors import Busy, DatabaseUnavailable
+from infra.evidence import one_line
+from infra.failing import Failing
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park
+from infra.performing import Performing
 from infra.subscriptions import Subscription
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class Deliveries:
         self._database = database
         self._performing = Performing(database, performers)
         self._calling = Calling()
+        self._failing = Failing(database)
         self._is_stopping = is_stopping
 
     def handler(self, subscription: Subscription) -> Callable[[Sequence[Incoming]], list[Outcome]]:
@@ -66,12 +69,24 @@ class Deliveries:
         tries = [_read(subscription, each) for each in incoming]
         outcomes = self._together(subscription, tries) if subscription.batch else {}
         return [
-            outcomes.get(number) or (self._alone(subscription, each) if isinstance(each, Try) else each)
-            for number, each in enumerate(tries)
+            self._closed(one, outcomes.get(number) or self._alone(subscription, tries[number]))
+            for number, one in enumerate(incoming)
         ]
 
-    def _alone(self, subscription: Subscription, one: Try) -> Outcome:
-        return self._settle(subscription, one, lambda: self._handle(subscription, one))
+    def _alone(self, subscription: Subscription, one: Try | Park | Done) -> Outcome:
+        if isinstance(one, Try):
+            return self._settle(subscription, one, lambda: self._handle(subscription, one))
+        return one
+
+    def _closed(self, incoming: Incoming, outcome: Outcome) -> Outcome:
+        """Close the dead letter that was replayed, once nothing is left to do; a crash before it repeats only this."""
+        if incoming.dead_letter is None or not incoming.replay or not isinstance(outcome, Done):
+            return outcome
+        try:
+            self._database.run(partial(dead_letters.close_handled, dead_letter_id=incoming.dead_letter))
+        except DatabaseUnavailable as error:
+            return Hold(str(error))
+        return outcome
 
     def _settle(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
@@ -88,10 +103,13 @@ class Deliveries:
         except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts
             if self._is_stopping() and not isinstance(error, Exception):
                 raise  # it is we who interrupted it, and that costs the event no try
-            return self._failed(subscription, one.delivery, error)
+            return self._failed(subscription, one, error)
         age = datetime.now(UTC) - one.envelope.time
         metrics.END_TO_END.labels(subscription.consumer).observe(age.total_seconds())
         return Done()
+
+    def _failed(self, subscription: Subscription, one: Try, error: BaseException) -> Outcome:
+        return self._failing.outcome(subscription, one.delivery, one.envelope.time, error)
 
     def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """Run the handler unless its work is committed already; gives the effects that are still owed.
@@ -138,7 +156,7 @@ class Deliveries:
         except BaseException as error:  # interrupted, and so would be each alone: they come back one by one
             if self._is_stopping() or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-            return {number: self._failed(subscription, one.delivery, error) for number, one in new.items()}
+            return {number: self._failed(subscription, one, error) for number, one in new.items()}
         return {
             number: self._settle(subscription, one, lambda: contexts[one.delivery.event_id].intents)  # noqa: B023
             for number, one in new.items()
@@ -162,28 +180,12 @@ class Deliveries:
                 commits.write(session, context, self._performing.owner)
         return contexts
 
-    def _failed(self, subscription: Subscription, delivery: inbox.Delivery, error: BaseException) -> Outcome:
-        text = text_of(error)
-        delay = None if isinstance(error, EffectRefused) else subscription.retry.delay_after(delivery.attempt)
-        with self._database.transaction() as session:
-            inbox.fail(session, delivery, text, "dead" if delay is None else "retrying")
-        _log.warning(
-            "delivery failed",
-            consumer=delivery.consumer,
-            event_id=delivery.event_id,
-            attempt=delivery.attempt,
-            retry_in=delay,
-            error=type(error).__name__,
-            where=_where(error),
-        )
-        return Park("handler-error", text) if delay is None else RetryLater(delay, text)
-
 
 def _read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
     try:
         envelope = decode(incoming.body)
     except UndecodableEvent as error:
-        return Park(error.reason, str(error))
+        return Park(error.reason, one_line(str(error)))
     if not subscription.takes(envelope.type):
         return Done()  # a binding from before its `to=` was changed
     now = datetime.now(UTC)
@@ -197,11 +199,3 @@ def _first_of_each(tries: Sequence[Try | Park | Done]) -> dict[int, Try]:
         if isinstance(one, Try) and one.looks_new:
             new.setdefault(one.delivery.event_id, (number, one))
     return dict(new.values())
-
-
-def _where(error: BaseException) -> str | None:
-    """The innermost line of the failing code, without the values that a full traceback may show."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return None if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -14,12 +14,15 @@
     ├── DatabaseUnavailable           the database cannot be reached or is locked for too long
     ├── Busy                          another delivery of the same event is at work
     ├── LeaseLost                     another process has taken the lease over
+    ├── NotKnown                      an operator named something that does not exist
+    ├── NotPossible                   an operator asked for what the present state does not allow
     └── EffectError                   an effect that did not happen
         ├── EffectRefused             refused for good: a further try is useless
         └── EffectFailed              failed for now: a further try may help
             └── EffectUnknown         it may have happened: no answer came
 
-The errors of reading an event are in `events.errors`; each business error lives beside the service that raises it.
+The errors of reading an event are in `events.errors`, the `RetryAfter` that a handler raises is in `infra.retrying`;
+each business error lives beside the service that raises it.
 """
 
 
@@ -77,6 +80,14 @@ class Busy(TidingsError):
 
 class LeaseLost(TidingsError):
     """The lease ran out and another process holds it now; what was done under it must not be written."""
+
+
+class NotKnown(TidingsError):
+    """What an operator named does not exist."""
+
+
+class NotPossible(TidingsError):
+    """The present state does not allow what an operator asked for."""
 
 
 class EffectError(TidingsError):

@@ -1,6 +1,9 @@
 """What comes in from the bus, and how it can end: the words that the broker and the delivery share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,10 @@ class Incoming:
     redelivered: bool = False
     #: Set by an operator's replay.
     replay: bool = False
+    #: The dead letter that is replayed, if that is what this is.
+    dead_letter: str | None = None
+    #: All headers, as the sender has them.
+    headers: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,12 @@ class Park:
     #: One of the reason classes of the dead letters: handler-error, not-json, unknown-type, …
     reason: str
     error: str
+    #: Class of the exception, with its module; None when there was none.
+    exception: str | None = None
+    #: First frame of the application's own: `file:line in function`.
+    frame: str | None = None
+    #: When its first try began, as far as it is known.
+    first_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

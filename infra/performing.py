@@ -8,16 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 
-from sqlalchemy.exc import DBAPIError
-
 from infra import commits
 from infra.database import effects, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
 from infra.errors import Busy, EffectRefused, EffectUnknown
-
-#: Characters of an error's text that are kept.
-_LONGEST_ERROR = 500
+from infra.evidence import text_of
+from infra.faults import failpoint
 
 
 class Performing:
@@ -63,10 +60,12 @@ class Performing:
 
     def perform(self, intents: Sequence[Intent]) -> None:
         """Perform all, each marked before the next; the first failure ends it."""
+        failpoint("delivery.after-commit")
         for intent in intents:
             if intent.key not in self._unmarked:
                 self._perform_one(intent)
                 self._unmarked.add(intent.key)
+                failpoint("delivery.after-effect")
             self._database.run(partial(commits.mark_sent, intent=intent, last=intent is intents[-1]))
             self._unmarked.discard(intent.key)
 
@@ -82,11 +81,3 @@ class Performing:
             with self._database.transaction() as session:
                 effects.mark_failed(session, intent, text_of(error), unknown=unknown)
             raise
-
-
-def text_of(error: BaseException) -> str:
-    """Class and message of an error; of a database's error only its code, since its message quotes the row."""
-    if isinstance(error, DBAPIError):
-        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
-        return f"{type(error).__name__}: {code}"
-    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     probe_port: int = Field(default=0, ge=0, le=65535)
     #: Where everything that this installation keeps lies.
     state_dir: Path = Path(".tidings")
+    #: Packages with further consumers, joined by commas; their modules are found as those in `consumers/` are.
+    consumer_packages: str = ""
+    #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
+    sweep_grace: float = Field(default=60.0, gt=0, le=86_400)
+    #: A fault to inject, `name:nth:exit|raise|sleep`: see `infra.faults`. For tests and drills only.
+    fault: str | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -84,6 +90,11 @@ class Settings(BaseSettings):
         if not self.token_file.exists():
             keep_private(self.token_file, secrets.token_urlsafe(32))
         return self.token_file.read_text().strip()
+
+    @property
+    def further_consumers(self) -> tuple[str, ...]:
+        """Packages beside `consumers` that consumer modules are looked for in."""
+        return tuple(name.strip() for name in self.consumer_packages.split(",") if name.strip())
 
     @property
     def token_file(self) -> Path:

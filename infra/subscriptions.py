@@ -11,12 +11,25 @@ from structlog.stdlib import BoundLogger
 
 from events.envelope import Event
 from infra.errors import ConfigurationError
+from infra.retrying import TIERS, Retry, RetryAfter
 
+__all__ = [
+    "EVERY_TYPE",
+    "TIERS",
+    "Batch",
+    "Context",
+    "Handler",
+    "Mail",
+    "Retry",
+    "RetryAfter",
+    "Subscription",
+    "forget",
+    "recorded",
+    "subscribe",
+]
 #: The binding key of a topic exchange that matches every event type.
 EVERY_TYPE = "#"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-#: Seconds for which there is a queue to wait in.
-TIERS = (5, 30, 120, 600, 3600)
 _LONGEST_NAME = 100
 _LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
 _RESERVED = frozenset({"events", "dead", "dead-letters"})
@@ -81,22 +94,6 @@ H = TypeVar("H", bound=Handler)
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """When a failed delivery is tried again: one delay per further try, then the dead letters."""
-
-    #: Seconds; each is one of `TIERS`.
-    delays: tuple[int, ...] = TIERS
-
-    def __post_init__(self) -> None:
-        if not set(self.delays) <= set(TIERS):
-            raise ConfigurationError(f"Retry: each delay is one of {TIERS} seconds, the queues that messages wait in.")
-
-    def delay_after(self, attempt: int) -> int | None:
-        """Seconds to wait after this try failed (the first is 1), None to give up."""
-        return self.delays[attempt - 1] if attempt <= len(self.delays) else None
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """How a consumer takes several events at once: its handler gets a list of contexts, in one transaction."""
 
@@ -118,7 +115,7 @@ class Subscription:
     concurrency: int = 4
     #: Seconds that a handler may take before it is interrupted.
     timeout: float = 60.0
-    retry: Retry = Retry()
+    retry: Retry = Retry.DEFAULT
     description: str = ""
     batch: Batch | None = None
 
@@ -136,7 +133,7 @@ def subscribe(  # noqa: PLR0913  # each has a default
     to: type[Event] | Iterable[type[Event]],
     concurrency: int = 4,
     timeout: float = 60.0,
-    retry: Retry = Retry(),
+    retry: Retry = Retry.DEFAULT,
     batch: Batch | None = None,
 ) -> Callable[[H], H]:
     """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.

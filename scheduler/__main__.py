@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import typer
 import uvloop
 
-from infra import commands, logs
+from infra import commands, faults, logs
 from infra.settings import load
 from scheduler.program import run as run_program
 from scheduler.timetable import TIMETABLE
@@ -20,6 +20,7 @@ def run(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         settings = load()
         logs.configure(settings, program="scheduler")
+        faults.arm(settings.fault)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_program(settings))
 

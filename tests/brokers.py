@@ -15,11 +15,12 @@ from urllib.parse import quote, urlsplit
 import pika
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
 
-from infra.local import programs
 from infra.local.accounts import OPERATOR, USER
-from infra.local.node import NODE_NAME, Node
+from infra.local.node import Node
 from tests.waiting import until
 
+#: Seconds after its boot in which a node sets its queues to work.
+SETTLED = 10.0
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -37,7 +38,16 @@ class BrokerApi:
         return self.node.amqp.rpartition("/")[0] + f"/{name}"
 
     def delete_vhost(self, vhost: str) -> None:
+        """Delete a virtual host; of a node that has just booted only when its queues are at work.
+
+        3.10 stops being able to declare any queue when queues vanish before their dead-letter workers have begun.
+        """
+        until(lambda: self._uptime() > SETTLED, seconds=30, what="the node's settling")
         self.call("DELETE", f"vhosts/{_name(vhost)}")
+
+    def _uptime(self) -> float:
+        (node,) = [each for each in self.call("GET", "nodes") if each["name"] == self.node.name]
+        return float(node.get("uptime", 0)) / 1000
 
     def queues(self, vhost: str) -> dict[str, dict[str, Any]]:
         """Queues by name; their counts are seconds old: see `messages`."""
@@ -113,7 +123,7 @@ class BrokerApi:
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on the node; takes about a second."""
-        command = [str(programs.rabbitmq("rabbitmqctl")), "-q", "-n", NODE_NAME, *arguments]
+        command = [*self.node.tool("rabbitmqctl"), "-q", "-n", self.node.name, *arguments]
         done = subprocess.run(
             command, env=self.node.environment(), capture_output=True, text=True, timeout=60, check=False
         )

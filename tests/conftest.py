@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
 from infra.local.install import ensure_postgresql, ensure_rabbitmq
 from infra.local.node import Node, Ports
+from tests import roots
 from tests.brokers import BrokerApi
 from tests.mailbox import Mailbox
 from tests.postgres import Postgres
 
 _TEMPLATE = "tidings_template"
+_VERSIONS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
@@ -26,19 +29,35 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which brokers this run was about: the newer one rolls."""
+    if versions := config.stash.get(_VERSIONS, []):
+        terminalreporter.write_line(f"RabbitMQ under test: {', '.join(versions)}")
+
+
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
-    """A private RabbitMQ node; a test that stops it starts it again."""
+def installed_rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
+    """A private node of the installed server."""
     ensure_rabbitmq(pytestconfig.get_terminal_writer().line)
-    first = 20000 + os.getpid() % 1000 * 8  # far from what a person's own node has, and from the next session's
-    node = Node(tmp_path_factory.mktemp("rabbitmq"), Ports(first, first + 1, first + 2, first + 3))
-    atexit.register(node.stop)
-    try:
-        node.start(wait=True)
-        yield node
-    finally:
-        node.stop(seconds=0)  # at once: an orderly end takes 6 s, and nobody needs the data
-        atexit.unregister(node.stop)
+    node = Node(tmp_path_factory.mktemp("rabbitmq"), _ports(0))
+    node.start(wait=True)
+    yield from _lent(node, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def newer_rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
+    """A private node of RabbitMQ 4, unpacked beside the installed server."""
+    make = partial(Node, tmp_path_factory.mktemp("rabbitmq-4"), _ports(4))
+    yield from _lent(
+        roots.started(lambda root: make(root=root), say=pytestconfig.get_terminal_writer().line), pytestconfig
+    )
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(request: pytest.FixtureRequest) -> Node:
+    """The node of the test's lane, else of the installed server; a test that stops it starts it again."""
+    node: Node = request.getfixturevalue(getattr(request, "param", "installed_rabbitmq"))
+    return node
 
 
 @pytest.fixture(scope="session")
@@ -122,3 +141,21 @@ def mailbox() -> Iterator[Mailbox]:
     server.start()
     yield server
     server.stop()
+
+
+def _ports(offset: int) -> Ports:
+    first = (
+        20000 + os.getpid() % 1000 * 8 + offset
+    )  # far from what a person's own node has, and from the next session's
+    return Ports(first, first + 1, first + 2, first + 3)
+
+
+def _lent(node: Node, config: pytest.Config) -> Iterator[Node]:
+    """A node that runs, until nobody needs it any more."""
+    config.stash.setdefault(_VERSIONS, []).append(roots.version(node.root))
+    atexit.register(node.stop)
+    try:
+        yield node
+    finally:
+        node.stop(seconds=0)  # at once: an orderly end takes 6 s, and nobody needs the data
+        atexit.unregister(node.stop)

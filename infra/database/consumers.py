@@ -41,7 +41,8 @@ def takers(rows: Sequence[Subscription], event_type: str) -> list[Subscription]:
 def _record(session: Session, subscription: Recorded, since: int) -> None:
     insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
     changing = {"types": list(subscription.types), "description": subscription.description}
-    values = {**changing, "consumer": subscription.consumer, "since": since, "declared_at": datetime.now(UTC)}
+    new = {"consumer": subscription.consumer, "since": since, "scanned": since, "resent": 0}
+    values = {**changing, **new, "declared_at": datetime.now(UTC)}
     session.connection().execute(
         insert(_SUBSCRIPTION).values(values).on_conflict_do_update(index_elements=["consumer"], set_=changing)
     )

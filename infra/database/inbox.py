@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +16,7 @@ _KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam(
 _LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
 _OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
 _OWE = update(_INBOX).where(*_KEY).values(state="committed")
-_SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None)
+_SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None, retry_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Delivery:
 
     event_id: str
     consumer: str
+    #: 1 for the first; a replay begins at 1 again, and so does the row's `attempts`. Its `first_at` stays.
     attempt: int
     begun_at: datetime
 
@@ -68,10 +69,15 @@ def settle(session: Session, event_id: str, consumer: str) -> None:
     session.connection().execute(_SETTLE, {"event": event_id, "who": consumer})
 
 
-def fail(session: Session, delivery: Delivery, error: str, state: Literal["retrying", "dead"]) -> None:
-    """Write that a try failed, and why; a handler that is through stays so."""
-    values = {**_values(delivery), "state": state, "handled_at": None, "error": error}
-    session.connection().execute(_failures(session), values)
+def fail(session: Session, delivery: Delivery, error: str, retry_at: datetime | None) -> datetime:
+    """Write that a try failed, why, and when its copy returns (None: it is dead); a handler that is through stays so.
+
+    Gives when the event's very first try began.
+    """
+    state = "dead" if retry_at is None else "retrying"
+    values = {**_values(delivery), "state": state, "handled_at": None, "error": error, "retry_at": retry_at}
+    first_at: datetime | None = session.connection().execute(_failures(session), values).scalar_one_or_none()
+    return first_at or delivery.begun_at
 
 
 def of_event(session: Session, event_id: str) -> list[Inbox]:
@@ -93,7 +99,7 @@ def _claim(insert: Any) -> Any:
     new = insert(_INBOX)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
-        set_={name: new.excluded[name] for name in ("state", "attempts", "handled_at", "error")},
+        set_={name: new.excluded[name] for name in ("state", "attempts", "handled_at", "error")} | {"retry_at": None},
         where=_INBOX.c.handled_at.is_(None),
     ).execution_options(preserve_rowcount=True)
 
@@ -102,9 +108,9 @@ def _failure(insert: Any) -> Any:
     new = insert(_INBOX)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
-        set_={name: new.excluded[name] for name in ("state", "attempts", "error")},
+        set_={name: new.excluded[name] for name in ("state", "attempts", "error", "retry_at")},
         where=_INBOX.c.state != "handled",
-    )
+    ).returning(_INBOX.c.first_at)
 
 
 def _news(insert: Any) -> Any:

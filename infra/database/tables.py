@@ -1,4 +1,7 @@
-"""The whole schema on one page. Ids are text, times are UTC; hot paths insert into these with SQLAlchemy Core."""
+"""The schema: the road of an event. Ids are text, times are UTC; hot paths insert with SQLAlchemy Core.
+
+What goes wrong and is put right is in `recovery_tables`.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
@@ -49,6 +52,12 @@ class Subscription(SQLModel, table=True):
     #: Events with a greater position in the event log are for this consumer.
     since: int = Field(sa_type=BIG)
     declared_at: datetime = Field(sa_type=UtcDateTime)
+    #: Every event up to this position is settled (handled, or kept as a dead letter), or has a row in `unsettled`.
+    scanned: int = Field(default=0, sa_type=BIG)
+    #: When the broker was last found without its queue: what was published before is not waiting there any more.
+    emptied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: Events that the sweep sent to it again, in all.
+    resent: int = Field(default=0, sa_type=BIG)
 
 
 class Outbox(SQLModel, table=True):
@@ -98,6 +107,8 @@ class Inbox(SQLModel, table=True):
     first_at: datetime = Field(sa_type=UtcDateTime)
     handled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = None
+    #: While it is retrying: when its copy returns from the tier.
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Effect(SQLModel, table=True):

@@ -1,47 +1,27 @@
 """A private RabbitMQ node of the installed server, in a folder of its own and on loopback only."""
 
 import re
-import secrets
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra.errors import BrokerUnavailable, ConfigurationError
-from infra.local import accounts, pidfile, programs
+from infra.local import accounts, pidfile, programs, rabbitmq_configuration
 from infra.local.accounts import OPERATOR, USER, VHOST
 from infra.local.greetings import speaks_amqp
 from infra.local.ports import LOOPBACK, answers, free_port
+from infra.local.rabbitmq_configuration import Ports
 from infra.local.readiness import says_ready
-from infra.settings import keep_private
+
+__all__ = ["NODE_NAME", "Moved", "Node", "Ports"]
 
 #: Never derived from the host's name, else a folder would be useless after the host is renamed.
 NODE_NAME = "tidings@localhost"
 #: How often it is asked whether it is ready, in seconds.
 _POLL = 0.1
 _ERROR_LINE = re.compile(r"^(?:\S+ \S+ \[error\] \S+|ERROR:|Error during startup:) *(\w.+)$", re.MULTILINE)
-
-_CONFIGURATION = """\
-listeners.tcp.1 = 127.0.0.1:{ports.amqp}
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {ports.management}
-load_definitions = {folder}/definitions.json
-disk_free_limit.absolute = 200MB
-raft.wal_max_size_bytes = 67108864
-log.console = false
-log.file.level = info
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The ports that a node listens on; as a wish, each stands for itself or the next free one."""
-
-    amqp: int = 5672
-    management: int = 15672
-    distribution: int = 25672
-    epmd: int = 24369
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +38,12 @@ class Node:
     """One broker process and its name server, which keep their data in `folder` from start to start."""
 
     folder: Path
-    wish: Ports = Ports()
+    wish: Ports = field(default_factory=Ports)
+    #: Where the server lies; another root than the machine's own needs the rights of root.
+    root: Path = programs.ROOT
+    name: str = NODE_NAME
+    #: Whether it starts a name server of its own; the nodes of a cluster share one, at the port that they wish for.
+    own_epmd: bool = True
     _ports: Ports | None = field(default=None, init=False)
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False, repr=False)
 
@@ -74,12 +59,13 @@ class Node:
             ConfigurationError: no server is installed, or no port is free.
             BrokerUnavailable: with `wait`: see `wait_ready`.
         """
-        server, epmd = programs.rabbitmq("rabbitmq-server"), programs.epmd()
+        server, epmd = programs.rabbitmq("rabbitmq-server", self.root), programs.epmd(self.root)
         if server is None or epmd is None:
             raise ConfigurationError("No RabbitMQ server is installed: install one, or set TIDINGS_RABBITMQ_URL.")
         self.stop()
-        self._write_files()
-        self._run("epmd", [str(epmd), "-port", str(self.ports.epmd), "-address", LOOPBACK])
+        rabbitmq_configuration.write(self.folder, self.ports, self.passwords)
+        if self.own_epmd:
+            self._run("epmd", [str(epmd), "-port", str(self.ports.epmd), "-address", LOOPBACK])
         self._await_epmd()
         self._run("rabbitmq", [str(server)])
         if wait:
@@ -127,7 +113,7 @@ class Node:
     def ports(self) -> Ports:
         """The ports in use: found free at the first `start`, or when first asked for, and kept from then on."""
         if self._ports is None:
-            self._ports = _free_ports(self.wish)
+            self._ports = _free_ports(self.wish, ("amqp", "management", "distribution", *["epmd"] * self.own_epmd))
         return self._ports
 
     @property
@@ -154,53 +140,30 @@ class Node:
     @property
     def log(self) -> Path:
         """The broker's own log file."""
-        return self.folder / "log" / f"{NODE_NAME}.log"
+        return self.folder / "log" / f"{self.name}.log"
 
     def environment(self) -> Mapping[str, str]:
         """All that the broker and its tools are given: nothing of the caller's environment, no file of the system's."""
-        server = programs.rabbitmq("rabbitmq-server")
-        path = programs.FOLDERS if server is None else (str(server.parent), *programs.FOLDERS)
-        return {
-            "HOME": str(self.folder),  # the Erlang cookie is read from there
-            "PATH": ":".join(path),
-            "LANG": "C.UTF-8",
-            "ERL_EPMD_ADDRESS": LOOPBACK,
-            "ERL_EPMD_PORT": str(self.ports.epmd),
-            "ERL_CRASH_DUMP": f"{self.folder}/log/erl_crash.dump",
-            "RABBITMQ_NODENAME": NODE_NAME,
-            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-            "RABBITMQ_MNESIA_BASE": f"{self.folder}/mnesia",
-            "RABBITMQ_LOG_BASE": f"{self.folder}/log",
-            "RABBITMQ_CONFIG_FILE": f"{self.folder}/rabbitmq.conf",
-            "RABBITMQ_CONFIG_FILES": f"{self.folder}/conf.d/*.conf",
-            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{self.folder}/advanced.config",
-            "RABBITMQ_CONF_ENV_FILE": f"{self.folder}/rabbitmq-env.conf",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{self.folder}/enabled_plugins",
-            "RABBITMQ_GENERATED_CONFIG_DIR": f"{self.folder}/config",
-            "RABBITMQ_SCHEMA_DIR": f"{self.folder}/schema",
-            "RABBITMQ_PID_FILE": f"{self.folder}/beam.pid",
-            # The start script then replaces itself by the broker, so that our child is the broker: signals hit it.
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
+        server = programs.rabbitmq("rabbitmq-server", self.root)
+        return rabbitmq_configuration.environment(self.name, self.folder, self.ports, server)
 
-    def _write_files(self) -> None:
-        for name in ("mnesia", "log", "config", "schema", "conf.d"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "rabbitmq-env.conf").write_text("")
-        (self.folder / "advanced.config").write_text("[].\n")
-        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
-        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(ports=self.ports, folder=self.folder))
-        keep_private(self.folder / "definitions.json", accounts.definitions(self.passwords))
-        if not (cookie := self.folder / ".erlang.cookie").exists():
-            keep_private(cookie, secrets.token_hex(16))
+    def tool(self, name: str) -> list[str]:
+        """Command line of a tool of the same version, to be run in `environment`.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
+        tool = programs.rabbitmq(name, self.root)
+        if tool is None:
+            raise ConfigurationError(f"RabbitMQ has no {name} here: install the whole server.")
+        return programs.inside(self.root, self.folder, [str(tool)])
 
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / "log" / f"{name}.out").open("wb") as output:
             # A session of its own: Ctrl-C in a terminal goes to whoever started the node, who then ends it in order.
             child = subprocess.Popen(  # noqa: S603  # a program that was found, and arguments of ours
-                command, env=self.environment(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                programs.inside(self.root, self.folder, command), env=self.environment(), cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._children[name] = child
         pidfile.write(self._pid_file(name), child.pid)
@@ -209,7 +172,8 @@ class Node:
         """Else the broker starts a name server of its own, which outlives it."""
         deadline = time.monotonic() + 10
         while not answers(self.ports.epmd):
-            if time.monotonic() > deadline or self._children["epmd"].poll() is not None:
+            child = self._children.get("epmd")
+            if time.monotonic() > deadline or (child is not None and child.poll() is not None):
                 raise BrokerUnavailable(f"Erlang's name server did not start: see {self.folder}/log/epmd.out.")
             time.sleep(0.02)
 
@@ -225,10 +189,10 @@ class Node:
         return next((error for error in errors if error != "BOOT FAILED"), "its log may say why")
 
 
-def _free_ports(wish: Ports) -> Ports:
+def _free_ports(wish: Ports, names: Sequence[str]) -> Ports:
     found = wish
     taken: set[int] = set()
-    for name in ("amqp", "management", "distribution", "epmd"):
+    for name in names:
         port = free_port(getattr(wish, name), taken)
         taken.add(port)
         found = replace(found, **{name: port})

@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+#: The machine's own root; another one is a folder that holds a whole system.
+ROOT = Path("/")
 #: Homebrew's on both kinds of Mac, then the system's; also what the servers find their own tools by.
 FOLDERS = (
     "/opt/homebrew/sbin",
@@ -17,14 +19,30 @@ FOLDERS = (
 )
 
 
-def rabbitmq(name: str) -> Path | None:
-    """A program of the installed RabbitMQ server; not Debian's wrapper in sbin, which changes the user."""
-    return _first([Path("/usr/lib/rabbitmq/bin")], name)
+#: Its mounts are seen by nobody else and go with the process, which is the command itself in the end: signals hit it.
+_INSIDE = 'mount --bind /proc "$1/proc" && mount --bind "$2" "$1$2" && R=$1 && shift 2 && exec chroot "$R" "$@"'
 
 
-def epmd() -> Path | None:
+def rabbitmq(name: str, root: Path = ROOT) -> Path | None:
+    """A program of the RabbitMQ server in `root`, as it is called in there.
+
+    Not Debian's wrapper in sbin, which changes the user.
+    """
+    return _first([root / "usr/lib/rabbitmq/bin"], name, root)
+
+
+def epmd(root: Path = ROOT) -> Path | None:
     """Erlang's name server, which each node needs."""
-    return _first(sorted(Path("/usr/lib/erlang").glob("erts-*/bin"), reverse=True), "epmd")
+    return _first(sorted((root / "usr/lib/erlang").glob("erts-*/bin"), reverse=True), "epmd", root)
+
+
+def inside(root: Path, folder: Path, command: list[str]) -> list[str]:
+    """The command line that runs a command in `root`, where `folder` lies at the same place as outside (Linux)."""
+    if root == ROOT:
+        return command
+    (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    namespace = ["unshare", "--mount", "--propagation", "private"]
+    return [*namespace, "/bin/sh", "-c", _INSIDE, "sh", str(root), str(folder), *command]
 
 
 def postgresql(name: str) -> Path | None:
@@ -43,6 +61,7 @@ def _version(folder: Path) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _first(folders: list[Path], name: str) -> Path | None:
-    found = shutil.which(name, path=":".join([*map(str, folders), *FOLDERS]))
-    return Path(found) if found else None
+def _first(folders: list[Path], name: str, root: Path = ROOT) -> Path | None:
+    everywhere = [*folders, *(root / folder.lstrip("/") for folder in FOLDERS)]
+    found = shutil.which(name, path=":".join(map(str, everywhere)))
+    return ROOT / Path(found).relative_to(root) if found else None

@@ -26,6 +26,11 @@ class Acks:
         """Leave a tag out from now on: it was given back, and an ack that names it last would close the channel."""
         self._open.remove(tag)
 
+    def forget_from(self, tag: int) -> None:
+        """Leave out this tag and every later one."""
+        while self._open and self._open[-1] >= tag:
+            self._open.pop()
+
     def prefix(self) -> int | None:
         """The greatest tag up to which everything is finished since the last call, None if there is none."""
         while self._handed_in:

@@ -1,4 +1,7 @@
-"""Keeps every lane attached to its queue: a channel each, opened again after whatever closed it; on the IO thread."""
+"""Keeps every lane attached to its queue: a channel each, opened again after whatever closed it; on the IO thread.
+
+A paused lane keeps its channel for the acks of what is in flight, without a consumer on it; it needs no new one.
+"""
 
 import os
 import platform
@@ -14,6 +17,7 @@ from pika.channel import Channel
 
 from infra.rabbitmq.deliveries import Epoch
 from infra.rabbitmq.lanes import Lane
+from infra.rabbitmq.modes import Mode
 
 #: Seconds between the first failure and the next try; doubled each time.
 FIRST_PAUSE = 0.25
@@ -59,35 +63,76 @@ class Attaching:
                 for tag in channel.consumer_tags:
                     channel.basic_cancel(tag)
 
+    def follow(self, lane: Lane) -> None:
+        """Bring a lane to the mode that is wanted of it, one step at a time: the broker's answer brings the next."""
+        epoch = lane.epoch
+        if not self._usable or lane not in self.lanes:
+            return
+        if epoch is None:
+            self._attach(lane)
+        elif (channel := epoch.open_channel) is not None and epoch.mode is not lane.mode and not epoch.cancelling:
+            step = self._consume if epoch.mode is Mode.PAUSED else self._cancel
+            step(lane, epoch, channel)
+
     def epochs(self) -> Iterator[Epoch]:
         """The epochs that have not ended."""
         return (lane.epoch for lane in self.lanes if lane.epoch is not None)
 
     def _attach_all(self) -> None:
         for lane in self.lanes:
-            if self._usable and lane.epoch is None:
-                self._attach(lane, lane.begin())
+            self.follow(lane)
 
-    def _attach(self, lane: Lane, epoch: Epoch) -> None:
-        assert self._connection is not None
-        self._connection.channel(on_open_callback=partial(self._consume, lane, epoch))
+    def _attach(self, lane: Lane) -> None:
+        if lane.mode is not Mode.PAUSED:
+            assert self._connection is not None
+            self._connection.channel(on_open_callback=partial(self._opened, lane, lane.begin()))
 
-    def _consume(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
+    def _opened(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
         epoch.channel = channel
         channel.add_on_close_callback(partial(self._closed, lane, epoch))
         channel.add_on_cancel_callback(partial(self._cancelled, lane, epoch))
-        channel.basic_qos(prefetch_count=lane.prefetch)
+        self.follow(lane)
+
+    def _consume(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
+        epoch.mode = lane.mode
+        prefetch = 1 if epoch.mode is Mode.PROBING else lane.prefetch
+        channel.basic_qos(prefetch_count=prefetch)
         channel.basic_consume(
             lane.queue,
-            on_message_callback=lambda _, method, properties, body: lane.deliver(epoch, method, properties, body),
+            on_message_callback=self._taking(lane, epoch),
             consumer_tag=f"{lane.queue} {here()}",
-            callback=partial(self._consuming, lane, epoch),
+            callback=partial(self._consuming, lane, epoch, prefetch),
         )
 
-    def _consuming(self, lane: Lane, epoch: Epoch, _frame: Any) -> None:
-        epoch.attached = True
+    def _taking(self, lane: Lane, epoch: Epoch) -> Callable[..., None]:
+        if epoch.mode is Mode.RUNNING:
+            return lambda _, method, properties, body: lane.deliver(epoch, method, properties, body)
+
+        def take(_: Channel, *delivery: Any) -> None:
+            lane.deliver(epoch, *delivery)
+            # This cancels before the ack goes out, which runs on this thread too: so no second message comes.
+            self.follow(lane)
+
+        return take
+
+    def _consuming(self, lane: Lane, epoch: Epoch, prefetch: int, _frame: Any) -> None:
+        epoch.attached = not epoch.cancelling
         lane.failures = 0
-        log.info("consumer attached", consumer=lane.queue, prefetch=lane.prefetch)
+        log.info("consumer attached", consumer=lane.queue, prefetch=prefetch)
+
+    def _cancel(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
+        # What arrives before the broker has answered is rejected by pika, back to the queue.
+        epoch.cancelling, epoch.attached = True, False
+        if epoch.mode is Mode.RUNNING:  # a probe's one message is to be tried
+            epoch.hand_back(lane.unstarted())
+        for tag in channel.consumer_tags:
+            channel.basic_cancel(tag, partial(self._cancel_answered, lane, epoch))
+
+    def _cancel_answered(self, lane: Lane, epoch: Epoch, _frame: Any) -> None:
+        epoch.mode, epoch.cancelling = Mode.PAUSED, False
+        log.info("consumer cancelled", consumer=lane.queue, wanted=lane.mode.value)
+        if self._connection is not None:  # pika forgets the consumer's tag only after this callback
+            self._connection.ioloop.call_later(0, partial(self.follow, lane))
 
     def _cancelled(self, lane: Lane, epoch: Epoch, _frame: Any) -> None:
         # The queue was deleted, or (4.3) an ack took longer than consumer_timeout. The channel lives on without a

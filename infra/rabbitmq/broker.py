@@ -24,6 +24,7 @@ from infra.rabbitmq.deliveries import Delivery
 from infra.rabbitmq.handling import Handling
 from infra.rabbitmq.lanes import Lane
 from infra.rabbitmq.messages import Message
+from infra.rabbitmq.modes import Mode
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.rabbitmq.watchdog import Watchdog
 from infra.subscriptions import Subscription
@@ -60,6 +61,8 @@ class TidingsBroker(dramatiq.Broker):
         self._consuming = Consuming(url, name, redeclare)
         #: Told the consumer, the outcome (done, retrylater, park, hold) and the seconds of each call of `handle`.
         self.on_outcome: Callable[[str, str, float], None] | None = None
+        #: Told the consumer and the outcome of each delivery; on the worker's thread, so it must be quick.
+        self.on_ended: Callable[[str, Outcome], None] | None = None
         super().__init__(middleware=[self._limit, _Lifecycle(self._lanes, self._consuming, self._limit, grace)])
 
     @property
@@ -76,6 +79,19 @@ class TidingsBroker(dramatiq.Broker):
     def attached(self) -> dict[str, bool]:
         """Whether each consumer is being delivered to right now."""
         return {name: lane.attached for name, lane in self._lanes.items()}
+
+    @property
+    def paused(self) -> frozenset[str]:
+        """The consumers that are not to be delivered to, or to be tried with a single message."""
+        return frozenset(name for name, lane in self._lanes.items() if lane.mode is not Mode.RUNNING)
+
+    def turn(self, consumer: str, mode: Mode) -> None:
+        """Have a consumer take everything, nothing, or one message and then nothing; may be called at any time."""
+        self._consuming.turn(self._lanes[consumer], mode)
+
+    def is_busy(self, consumer: str) -> bool:
+        """Whether it waits for the message of a probe, or is at work on any."""
+        return self._lanes[consumer].busy
 
     @property
     def connected(self) -> bool:
@@ -140,9 +156,11 @@ class TidingsBroker(dramatiq.Broker):
         """Send the last acks and close the connection; what is unacked goes back to its queue."""
         self._consuming.close()
 
-    def _observe(self, consumer: str, outcome: str, seconds: float) -> None:
+    def _observe(self, consumer: str, outcome: Outcome, seconds: float) -> None:
         if self.on_outcome is not None:
-            self.on_outcome(consumer, outcome, seconds)
+            self.on_outcome(consumer, type(outcome).__name__.lower(), seconds)
+        if self.on_ended is not None:
+            self.on_ended(consumer, outcome)
 
 
 class _Handed(MessageProxy):

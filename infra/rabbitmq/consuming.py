@@ -22,6 +22,7 @@ from infra.errors import ConfigurationError
 from infra.rabbitmq.attaching import LONGEST_PAUSE, Attaching, here, pause
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.lanes import Lane
+from infra.rabbitmq.modes import Mode
 from infra.rabbitmq.pika_connection import TolerantConnection
 
 #: Seconds that an ack waits for others to go with it.
@@ -75,6 +76,11 @@ class Consuming:
                 self._thread.start()
         lane.call_later = self._loop.call_later
         self._soon(partial(self._attaching.add, lane))
+
+    def turn(self, lane: Lane, mode: Mode) -> None:
+        """Have a lane take everything, nothing or one message; from any thread, and before `consume` too."""
+        if lane.turn(mode):
+            self._soon(partial(self._attaching.follow, lane))
 
     def settle(self, delivery: Delivery) -> None:
         """Do what was decided on a delivery; from any thread, and nothing if its epoch has ended."""

@@ -1,16 +1,38 @@
 """The copy of a message that its consumer gives up, for the queue `dead-letters`."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from infra.outcomes import Park
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.retries import own_headers
 from infra.rabbitmq.topology import DEAD
+from infra.version import version
 
 #: Header: one of the durable reasons, such as `handler-error` or `not-json`.
 REASON = "x-tidings-reason"
+#: Header: class of the exception with its module; missing where there was none.
+EXCEPTION = "x-tidings-exception"
+#: Header: `file:line in function` of the first frame of the application's own; missing where there was none.
+FRAME = "x-tidings-frame"
+#: Header: when the first try began, ISO 8601 in UTC.
+FIRST_FAILED_AT = "x-tidings-first-failed-at"
+#: Header: when it was given up, ISO 8601 in UTC.
+FAILED_AT = "x-tidings-failed-at"
+#: Header: the version of Tidings that gave it up.
+VERSION = "x-tidings-version"
 
 
-def dead_message(original: Message, *, consumer: str, reason: str, attempt: int, error: str) -> Message:
+def dead_message(original: Message, park: Park, *, consumer: str, attempt: int) -> Message:
     """A copy for the dead letters that says who gave it up, after how many tries, and why."""
-    headers = {**own_headers(original, consumer=consumer, attempt=attempt, error=error), REASON: reason}
+    now = datetime.now(UTC)
+    known = {EXCEPTION: park.exception, FRAME: park.frame}
+    headers = {
+        **own_headers(original, consumer=consumer, attempt=attempt, error=park.error),
+        REASON: park.reason,
+        **{name: value for name, value in known.items() if value is not None},
+        FIRST_FAILED_AT: (park.first_at or now).astimezone(UTC).isoformat(),
+        FAILED_AT: now.isoformat(),
+        VERSION: version(),
+    }
     return replace(original, exchange=DEAD, routing_key=consumer, headers=headers)

@@ -1,6 +1,7 @@
 """One message as a channel delivered it, bound to the epoch that its tag belongs to."""
 
 import enum
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from pika.spec import Basic, BasicProperties
 
 from infra.outcomes import Incoming
 from infra.rabbitmq.acks import Acks
-from infra.rabbitmq.messages import ATTEMPT, REPLAY, Message
+from infra.rabbitmq.messages import ATTEMPT, DEAD_LETTER, REPLAY, Message
+from infra.rabbitmq.modes import Mode
 
 #: Greatest number of a try that is believed: a header is the sender's word.
 MOST_ATTEMPTS = 1_000
@@ -30,13 +32,17 @@ class Verdict(enum.Enum):
 class Epoch:
     """One attachment of a lane to the broker: a channel, from its opening to its end; acks belong to the IO thread."""
 
-    __slots__ = ("acks", "attached", "channel", "live")
+    __slots__ = ("acks", "attached", "cancelling", "channel", "live", "mode")
 
     def __init__(self) -> None:
         self.acks = Acks()
         self.live = True
         #: The broker said that we consume.
         self.attached = False
+        #: What it was last asked to take from the queue; none before its channel is open.
+        self.mode = Mode.PAUSED
+        #: The broker was told to deliver nothing more, and has not said yes yet.
+        self.cancelling = False
         self.channel: Channel | None = None
 
     def acknowledge(self) -> None:
@@ -57,6 +63,16 @@ class Epoch:
         if (channel := self.open_channel) is not None:
             self.acks.forget(tag)
             channel.basic_nack(tag, requeue=requeue)
+
+    def hand_back(self, tags: Sequence[int]) -> None:
+        """Give back the last deliveries, none of them started; the queue keeps their order.
+
+        RabbitMQ 3.10 counts this once toward the delivery limit of 20, 4.3 does not.
+        """
+        if tags and (channel := self.open_channel) is not None:
+            self.acks.forget_from(tags[0])
+            for tag in tags:
+                channel.basic_nack(tag, requeue=True)
 
     @property
     def open_channel(self) -> Channel | None:
@@ -97,7 +113,15 @@ class Delivery:
     def incoming(self) -> Incoming:
         """What the handler's side is told about it."""
         headers = self.properties.headers or {}
-        return Incoming(self.body, _attempt(headers.get(ATTEMPT)), self.redelivered, headers.get(REPLAY) is True)
+        letter = headers.get(DEAD_LETTER)
+        return Incoming(
+            self.body,
+            _attempt(headers.get(ATTEMPT)),
+            self.redelivered,
+            headers.get(REPLAY) is True,
+            letter if isinstance(letter, str) else None,
+            headers,
+        )
 
     def message(self) -> Message:
         """The message as it was published, as far as its properties make sense: what copies are made from."""

@@ -16,12 +16,14 @@ import structlog
 from dramatiq.middleware import TimeLimitExceeded
 
 from infra.errors import MessageRefused
+from infra.faults import failpoint
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.retries import retry_message
 from infra.rabbitmq.time_limit import HandlerTimeLimit
+from infra.rabbitmq.topology import DEAD
 
 #: Seconds before an event is tried again whose handling ended in an error that nobody foresaw.
 INTERNAL_RETRY = 5
@@ -48,7 +50,7 @@ class Handling:
     limit: HandlerTimeLimit
     stopping: threading.Event
     #: Told the consumer, the outcome and the seconds of each call of `handle`.
-    observe: Callable[[str, str, float], None]
+    observe: Callable[[str, Outcome, float], None]
 
     def run(self, deliveries: Sequence[Delivery]) -> None:
         """Handle deliveries and record what is to become of each; one that must not be started any more is left."""
@@ -85,7 +87,7 @@ class Handling:
             outcomes = [self._after_escape(delivery, error) for delivery, _ in tries]
         seconds = (time.perf_counter() - started) / len(tries)
         for outcome in outcomes:
-            self.observe(self.consumer, type(outcome).__name__.lower(), seconds)
+            self.observe(self.consumer, outcome, seconds)
         return outcomes
 
     def _after_escape(self, delivery: Delivery, error: BaseException) -> Outcome:
@@ -98,6 +100,7 @@ class Handling:
     def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
         match outcome:
             case Done():
+                failpoint("delivery.before-ack")
                 return Verdict.ACK
             case RetryLater():
                 copy = retry_message(
@@ -108,13 +111,7 @@ class Handling:
                     error=outcome.error,
                 )
             case Park():
-                copy = dead_message(
-                    delivery.message(),
-                    consumer=self.consumer,
-                    reason=outcome.reason,
-                    attempt=incoming.attempt,
-                    error=outcome.error,
-                )
+                copy = dead_message(delivery.message(), outcome, consumer=self.consumer, attempt=incoming.attempt)
             case Hold():
                 return Verdict.LEAVE
             case _:
@@ -127,6 +124,7 @@ class Handling:
         for pause in itertools.islice(_pauses(), PUBLISH_TRIES):
             try:
                 self.publish(copy)
+                failpoint("dead.before-ack" if copy.exchange == DEAD else "retry.before-ack")
                 return Verdict.ACK
             except MessageRefused as error:
                 self._warn("copy refused, so the broker moves the original", delivery, str(error))

@@ -4,6 +4,8 @@ A lane has at most `concurrency` deliveries in flight, and there are as many wor
 flight together, so no consumer can take another one's threads. Each attached channel is an epoch of its own: a tag
 means nothing outside the epoch that delivered it, so an ack from an old epoch is dropped, and what an old epoch left
 behind un-started is not run (the broker delivers it again).
+
+A lane's mode is what somebody wants of it, from any thread; the IO thread follows.
 """
 
 import threading
@@ -13,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pika.spec import Basic, BasicProperties
 
 from infra.rabbitmq.deliveries import Delivery, Epoch
+from infra.rabbitmq.modes import Mode
 
 #: Deliveries that a channel may hold unacknowledged, per delivery in flight.
 PREFETCH_PER_SLOT = 16
@@ -32,6 +35,7 @@ class Lane:
         #: Calls a function after some seconds, on the IO thread.
         self.call_later: Callable[[float, Callable[[], None]], object] = _no_timer
         self.epoch: Epoch | None = None
+        self.mode = Mode.RUNNING
         #: Attachments that failed in a row.
         self.failures = 0
         self._size = size
@@ -50,6 +54,18 @@ class Lane:
         epoch = self.epoch
         return epoch is not None and epoch.live and epoch.attached
 
+    @property
+    def busy(self) -> bool:
+        """Whether it waits for the message of a probe, or has anything that is not through."""
+        with self._lock:
+            return self.mode is Mode.PROBING or bool(self._waiting) or self._in_flight > 0
+
+    def turn(self, mode: Mode) -> bool:
+        """Want another mode (any thread); whether it is another one."""
+        with self._lock:
+            self.mode, before = mode, self.mode
+        return mode is not before
+
     def begin(self) -> Epoch:
         """Start a new epoch (IO thread)."""
         self.epoch = Epoch()
@@ -63,6 +79,13 @@ class Lane:
         with self._lock:
             self._waiting.clear()
 
+    def unstarted(self) -> list[int]:
+        """Take what waits out of the lane, to be given back: its tags, the last ones of the epoch (IO thread)."""
+        with self._lock:
+            tags = [delivery.tag for delivery in self._waiting]
+            self._waiting.clear()
+        return tags
+
     def stop(self) -> None:
         """Start nothing more; what is in flight may finish."""
         with self._lock:
@@ -75,6 +98,8 @@ class Lane:
         with self._lock:
             if self._stopped:
                 return
+            if self.mode is Mode.PROBING:
+                self.mode = Mode.PAUSED
             self._waiting.append(Delivery(self.queue, epoch, method, properties, body))
             chosen = self._choose()
             needs_timer = bool(self._waiting) and self._size > 1 and not (self._timer_runs or self._late)

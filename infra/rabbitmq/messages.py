@@ -15,6 +15,8 @@ ATTEMPT = "x-attempt"
 TRACEPARENT = "traceparent"
 #: Header of ours on what an operator sent again.
 REPLAY = "x-replay"
+#: Header of ours on a replay: the dead letter that it is of.
+DEAD_LETTER = "x-tidings-dead-letter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from infra.rabbitmq.messages import ATTEMPT, REPLAY, TRACEPARENT, Message
+from infra.rabbitmq.messages import ATTEMPT, DEAD_LETTER, REPLAY, TRACEPARENT, Message
 from infra.rabbitmq.topology import tier_at_least
 
 #: Header: whose delivery failed; also the routing key.
@@ -21,12 +21,12 @@ def retry_message(original: Message, *, consumer: str, delay: float, attempt: in
 
 
 def own_headers(original: Message, *, consumer: str, attempt: int, error: str) -> dict[str, Any]:
-    """Fresh headers: of the original's only these two are kept, for the broker would count a copied `x-death` on."""
-    trace = original.headers.get(TRACEPARENT)
+    """Fresh headers: of the original's only our own are kept, for the broker would count a copied `x-death` on."""
+    kept = {name: original.headers.get(name) for name in (TRACEPARENT, DEAD_LETTER)}
     return {
         ATTEMPT: attempt,
         CONSUMER: consumer,
         ERROR: " ".join(error.split())[:LONGEST_ERROR],
-        **({TRACEPARENT: trace} if isinstance(trace, str) else {}),
+        **{name: value for name, value in kept.items() if isinstance(value, str)},
         **({REPLAY: True} if original.headers.get(REPLAY) is True else {}),
     }

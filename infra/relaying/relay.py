@@ -24,8 +24,9 @@ from infra.errors import (
     TidingsError,
     Unroutable,
 )
+from infra.faults import failpoint
 from infra.rabbitmq.publisher import Publisher, event_message
-from infra.relaying import batches
+from infra.relaying import batches, faltering
 from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
 from infra.relaying.pace import Pace
@@ -146,6 +147,7 @@ class Relay:
         if len(rows) < BATCH:
             self._holds.tidy(rows, held)
         if rows:
+            failpoint("relay.after-claim")
             await self._publish(rows)
         else:
             self._trouble.over()
@@ -158,6 +160,7 @@ class Relay:
         tries = [together[:1] if self._one_by_one else together, *([row] for row in alone)]
         for batch in tries:
             result = await batches.publish(batch, self._send)
+            failpoint("relay.after-confirm")
             await asyncio.sleep(SETTLE_AFTER)
             await self._settle(result)
             self._learn(result, len(batch))
@@ -173,7 +176,8 @@ class Relay:
             await self._publisher.declare_again()
 
     async def _send(self, row: Due) -> None:
-        await self._publisher.publish(event_message(row.event_id, row.type, row.body.encode()))
+        publishing = self._publisher.publish(event_message(row.event_id, row.type, row.body.encode()))
+        await faltering.before_confirm(publishing)
 
     async def _settle(self, result: Result) -> None:
         """Write down how a batch fared; confirmed events are not published again because the database fails."""

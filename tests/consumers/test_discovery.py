@@ -39,7 +39,7 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
 def test_a_new_file_is_a_new_consumer(folder: Path) -> None:
     (folder / "sms.py").write_text(GOOD)
     found = consumers.discover()
-    assert "sms" in found.modules
+    assert "consumers.sms" in found.modules
     assert "found-by-itself" in {each.consumer for each in recorded()}
 
 
@@ -49,7 +49,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(folder: Path) -> None:
     (folder / "idle.py").write_text("x = 1")
     (folder / "sms.py").write_text(GOOD)
     found = consumers.discover()
-    assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" == found.ignored["broken"]
-    assert found.ignored["typo"].startswith("SyntaxError")
-    assert "it subscribes to nothing" == found.ignored["idle"]
-    assert {"activity_log", "sms", "welcome_email"} <= set(found.modules)
+    assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" == found.ignored["consumers.broken"]
+    assert found.ignored["consumers.typo"].startswith("SyntaxError")
+    assert "it subscribes to nothing" == found.ignored["consumers.idle"]
+    assert {"consumers.activity_log", "consumers.sms", "consumers.welcome_email"} <= set(found.modules)

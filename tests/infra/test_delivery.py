@@ -56,7 +56,7 @@ Deliver = Callable[..., Outcome]
 def deliver(database: Database, outside: Outside, envelope: Envelope) -> Iterator[Deliver]:
     """Deliver the envelope (or other bytes) to a handler and give the outcome."""
 
-    def run(handler: Handler, body: bytes | None = None, attempt: int = 1, **signs: bool) -> Outcome:
+    def run(handler: Handler, body: bytes | None = None, attempt: int = 1, **signs: Any) -> Outcome:
         subscription = Subscription("tested", ("user.registered",), handler)
         incoming = Incoming(body if body is not None else encode(envelope), attempt, **signs)
         (outcome,) = Deliveries(database, {"mail": outside}).handler(subscription)([incoming])

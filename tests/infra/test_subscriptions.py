@@ -30,7 +30,7 @@ def test_the_function_stays_a_plain_function() -> None:
 
 
 def test_the_record_says_what_was_asked_for() -> None:
-    subscribe("tested", to=[HeartbeatTicked, DayEnded], concurrency=2, timeout=5, retry=Retry((5, 30)))(handle)
+    subscribe("tested", to=[HeartbeatTicked, DayEnded], concurrency=2, timeout=5, retry=Retry(delays=(5, 30)))(handle)
     (record,) = [each for each in recorded() if each.consumer == "tested"]
     assert (("day.ended", "heartbeat.ticked"), 2, 5, "Do something.") == (
         record.types,
@@ -83,10 +83,10 @@ def test_nothing_to_listen_to_is_refused() -> None:
 
 
 def test_the_delays_are_used_up_one_by_one() -> None:
-    assert [5, 30, None] == [Retry((5, 30)).delay_after(attempt) for attempt in (1, 2, 3)]
+    assert [5, 30, None] == [Retry(delays=(5, 30)).delay_after(attempt, OSError()) for attempt in (1, 2, 3)]
 
 
 def test_a_delay_is_one_of_the_tiers_that_the_broker_has() -> None:
     assert set(TIERS) == set(topology.TIERS)
     with pytest.raises(ConfigurationError, match="each delay is one of"):
-        Retry((7,))
+        Retry(delays=(7,))

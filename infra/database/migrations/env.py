@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import infra.database.tables  # noqa: F401  # fills the metadata
+import infra.database.recovery_tables  # noqa: F401  # fills the metadata, as `tables` does with it
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -19,6 +19,7 @@ from infra.effects import Intent
 from infra.errors import Busy, LeaseLost
 from infra.subscriptions import EVERY_TYPE, Subscription
 
+SOON = datetime.now(UTC) + timedelta(seconds=5)
 RELAY = Holding("relay", "me", 5.0)
 
 
@@ -178,8 +179,8 @@ def test_an_event_is_claimed_once(database: Database) -> None:
 def test_a_failed_try_leaves_the_event_to_be_claimed(database: Database) -> None:
     event_id = str(uuid4())
     with database.transaction() as session:
-        inbox.fail(session, _delivery(event_id), "ValueError: no", "retrying")
-        inbox.fail(session, _delivery(event_id, 2), "ValueError: still no", "retrying")
+        inbox.fail(session, _delivery(event_id), "ValueError: no", SOON)
+        inbox.fail(session, _delivery(event_id, 2), "ValueError: still no", SOON)
     assert inbox.Entry("retrying", is_through=False) == _entry(database, event_id)
     with database.reading() as session:
         (row,) = inbox.of_event(session, event_id)
@@ -192,7 +193,7 @@ def test_a_handler_that_is_through_stays_so_when_its_effects_fail(database: Data
     assert _claim(database, event_id, owes_effects=True)
     assert inbox.Entry("committed", is_through=True) == _entry(database, event_id)
     with database.transaction() as session:
-        inbox.fail(session, _delivery(event_id, 2), "EffectFailed: 451", "retrying")
+        inbox.fail(session, _delivery(event_id, 2), "EffectFailed: 451", SOON)
     assert inbox.Entry("retrying", is_through=True) == _entry(database, event_id)
     assert not _claim(database, event_id)
     with database.transaction() as session:
@@ -204,7 +205,7 @@ def test_a_late_failure_does_not_reopen_what_is_handled(database: Database) -> N
     event_id = str(uuid4())
     _claim(database, event_id)
     with database.transaction() as session:
-        inbox.fail(session, _delivery(event_id), "too late", "retrying")
+        inbox.fail(session, _delivery(event_id), "too late", SOON)
     assert inbox.Entry("handled", is_through=True) == _entry(database, event_id)
 
 

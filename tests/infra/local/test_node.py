@@ -126,7 +126,7 @@ def test_a_broker_that_does_not_become_ready_in_time_is_reported_with_its_log(no
 
 
 def test_without_an_installed_server_the_choices_are_named(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "rabbitmq", lambda name: None)
+    monkeypatch.setattr(programs, "rabbitmq", lambda *_: None)
     with pytest.raises(ConfigurationError, match="TIDINGS_RABBITMQ_URL"):
         node.start()
 

@@ -55,7 +55,7 @@ class Run:
             publish=self._publish,
             limit=self.limit,
             stopping=self.stopping,
-            observe=lambda consumer, outcome, _: self.observed.append((consumer, outcome)),
+            observe=lambda consumer, outcome, _: self.observed.append((consumer, type(outcome).__name__.lower())),
         ).run([self.delivery])
         return self.delivery.verdict
 

@@ -2,16 +2,20 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from events.envelope import encode
+from infra.outcomes import Park
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.publisher import Message, Publisher, event_message
 from infra.rabbitmq.retries import retry_message
 from infra.rabbitmq.topology import Consumer
+from infra.version import version
 from tests.brokers import BrokerApi
 from tests.envelopes import TRACEPARENT, ada
 from tests.waiting import until
 
+FIRST = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 CONSUMERS: list[Consumer] = [("welcome-email", ["user.registered"], ""), ("activity-log", ["#"], "")]
 
 
@@ -36,7 +40,7 @@ def test_a_retry_copy_has_headers_of_our_own_only() -> None:
 def test_a_copy_of_a_replay_is_a_replay_too() -> None:
     replayed = replace(delivered(), headers={"x-replay": True})
     retried = retry_message(replayed, consumer="welcome-email", delay=5, attempt=1, error="")
-    dead = dead_message(replayed, consumer="welcome-email", reason="handler-error", attempt=6, error="")
+    dead = dead_message(replayed, Park("handler-error", ""), consumer="welcome-email", attempt=6)
     assert (retried.headers["x-replay"], dead.headers["x-replay"]) == (True, True)
 
 
@@ -47,13 +51,24 @@ def test_a_copy_is_the_same_event() -> None:
 
 
 def test_a_dead_letter_says_who_gave_it_up_after_how_many_tries_and_why() -> None:
-    copy = dead_message(delivered(), consumer="activity-log", reason="handler-error", attempt=6, error="x" * 9000)
+    copy = dead_message(
+        delivered(),
+        Park("handler-error", "x" * 9000, "builtins.KeyError", "consumers/sms.py:12 in send", FIRST),
+        consumer="activity-log",
+        attempt=6,
+    )
     assert (copy.exchange, copy.routing_key) == ("dead", "activity-log")
+    failed_at = datetime.fromisoformat(copy.headers.pop("x-tidings-failed-at"))
+    assert timedelta(seconds=5) > datetime.now(UTC) - failed_at
     assert copy.headers == {
         "x-attempt": 6,
         "x-tidings-consumer": "activity-log",
         "x-tidings-reason": "handler-error",
         "x-tidings-error": "x" * 500,
+        "x-tidings-exception": "builtins.KeyError",
+        "x-tidings-frame": "consumers/sms.py:12 in send",
+        "x-tidings-first-failed-at": FIRST.isoformat(),
+        "x-tidings-version": version(),
         "traceparent": TRACEPARENT,
     }
 
@@ -65,9 +80,7 @@ def test_a_retry_returns_after_its_time_to_its_own_queue_alone_and_a_dead_letter
         publisher = Publisher(vhost, name="test", deadline=10)
         await publisher.declare(CONSUMERS)
         await publisher.publish(retry_message(delivered(), consumer="welcome-email", delay=5, attempt=1, error=""))
-        await publisher.publish(
-            dead_message(delivered(), consumer="welcome-email", reason="not-json", attempt=1, error="")
-        )
+        await publisher.publish(dead_message(delivered(), Park("not-json", ""), consumer="welcome-email", attempt=1))
         await publisher.close()
 
     asyncio.run(publish())

@@ -1,0 +1,98 @@
+"""Settled positions: up to where in the event log each consumer has handled, or given up, everything that is for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import bindparam, exists, update
+from sqlmodel import Session
+
+from infra.database import consumers, event_log, unsettled
+from infra.database.tables import BIG, EventLog, Subscription, UtcDateTime, table
+from infra.database.unsettled import Open
+
+_LOG, _SUBSCRIPTION = table(EventLog), table(Subscription)
+_WHO = _SUBSCRIPTION.c.consumer == bindparam("who")
+_RAISE = (
+    update(_SUBSCRIPTION)
+    .where(_WHO, _SUBSCRIPTION.c.scanned == bindparam("before", type_=BIG))
+    .values(scanned=bindparam("end", type_=BIG))
+)
+_COUNT = update(_SUBSCRIPTION).where(_WHO).values(resent=_SUBSCRIPTION.c.resent + bindparam("more", type_=BIG))
+_EMPTIED = (
+    update(_SUBSCRIPTION)
+    .where(
+        _SUBSCRIPTION.c.consumer.in_(bindparam("queues", expanding=True)),
+        exists().where(_LOG.c.position > _SUBSCRIPTION.c.since).correlate(_SUBSCRIPTION),
+    )
+    .values(emptied_at=bindparam("now", type_=UtcDateTime))
+    .returning(_SUBSCRIPTION.c.consumer)
+)
+#: Events after the scan that are looked at one by one; those beyond count as not settled.
+_LOOKED_AT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one consumer has come."""
+
+    #: Every event for it at or below this position is handled, or kept as a dead letter.
+    settled: int
+    #: Position of the log's newest event.
+    last: int
+    #: Events for it that are not settled.
+    lag_events: int
+    #: Age of the oldest of them.
+    lag_seconds: float
+    #: Events that the sweep sent to it again, in all.
+    resent: int
+    #: Rows that its scan has left behind, settled meanwhile or not.
+    unsettled: int
+
+
+def standing(session: Session) -> dict[str, Standing]:
+    """Where every recorded consumer stands; costs as much as there is unsettled, whatever the log's length."""
+    last = event_log.last_position(session)
+    return {row.consumer: of(session, row, last) for row in consumers.declared(session)}
+
+
+def of(session: Session, row: Subscription, last: int) -> Standing:
+    """Where one consumer stands, `last` being the log's last position."""
+    who, types = row.consumer, row.types
+    end = unsettled.slice_end(session, types, row.scanned, last, _LOOKED_AT)
+    ahead = unsettled.summary_between(session, who, types, row.scanned, end)
+    found = unsettled.merged([unsettled.recorded_open(session, who), ahead])
+    return Standing(
+        settled=max(row.scanned, end) if found.position is None else found.position - 1,
+        last=last,
+        lag_events=found.count + unsettled.count_after(session, types, end, last),
+        lag_seconds=_age(found.published_at),
+        resent=row.resent,
+        unsettled=unsettled.recorded(session, who),
+    )
+
+
+def advance(session: Session, consumer: str, before: int, end: int, left: Sequence[Open]) -> bool:
+    """Move the scan on and record what it leaves behind; False if another scan moved it meanwhile."""
+    if not session.connection().execute(_RAISE, {"who": consumer, "before": before, "end": end}).rowcount:
+        return False
+    unsettled.add(session, consumer, left)
+    return True
+
+
+def count_resent(session: Session, consumer: str, more: int) -> None:
+    """Add to the number of events that were sent again."""
+    session.connection().execute(_COUNT, {"who": consumer, "more": more})
+
+
+def note_emptied(session: Session, queues: Sequence[str]) -> list[str]:
+    """Write that these queues were made anew, so nothing that was published before waits in them; gives whose.
+
+    A queue that is made for the first time has lost nothing, as long as no event came after its consumer was recorded.
+    """
+    query = {"queues": list(queues), "now": datetime.now(UTC)}
+    return sorted(session.connection().execute(_EMPTIED, query).scalars())
+
+
+def _age(published_at: datetime | None) -> float:
+    return 0.0 if published_at is None else max(0.0, (datetime.now(UTC) - published_at).total_seconds())

@@ -1,0 +1,78 @@
+"""A try that failed, to its outcome: later again, or the dead letters; with what is kept of the failure."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from infra.database import inbox
+from infra.database.engine import Database
+from infra.errors import DatabaseUnavailable
+from infra.evidence import Evidence, gather, text_of
+from infra.outcomes import Hold, Outcome, Park, RetryLater
+from infra.retrying import Retry
+from infra.subscriptions import Subscription
+
+_log = structlog.get_logger(__name__)
+
+
+class Failing:
+    """Decides by the consumer's rules and writes the decision into the inbox; always gives an outcome."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def outcome(
+        self, subscription: Subscription, delivery: inbox.Delivery, happened_at: datetime, error: BaseException
+    ) -> Outcome:
+        """What becomes of an event of that time whose try ended in this error; `Hold` while the database is away."""
+        now, retry = datetime.now(UTC), subscription.retry
+        evidence = gather(error, _package(subscription))
+        delay, reason = _delay(retry, delivery.attempt, error), "handler-error"
+        if delay is not None and retry.is_too_old(happened_at, now):
+            delay, reason = None, "too-old"
+        try:
+            first_at = self._write(delivery, evidence.text, None if delay is None else now + timedelta(seconds=delay))
+        except DatabaseUnavailable as away:
+            return Hold(str(away))
+        _tell(delivery, evidence, delay)
+        if delay is None:
+            return Park(reason, evidence.text, evidence.exception, evidence.frame, first_at)
+        return RetryLater(delay, evidence.text)
+
+    def _write(self, delivery: inbox.Delivery, text: str, retry_at: datetime | None) -> datetime:
+        """The inbox row; when it cannot be written the decision stands, for the copy itself says all of it."""
+        try:
+            with self._database.transaction() as session:
+                return inbox.fail(session, delivery, text, retry_at)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # see above
+            name = {"consumer": delivery.consumer, "event_id": delivery.event_id}
+            _log.error("failure not recorded", **name, error=text_of(error))
+            return delivery.begun_at
+
+
+def _delay(retry: Retry, attempt: int, error: BaseException) -> int | None:
+    try:
+        return retry.delay_after(attempt, error)
+    except Exception as mistake:  # noqa: BLE001  # an exception class may do anything when it is asked about
+        _log.error("retry rules failed, so the default delays hold", error=text_of(mistake))
+        return Retry.DEFAULT.delay_after(attempt, RuntimeError())
+
+
+def _package(subscription: Subscription) -> str:
+    """The top package of the handler's code."""
+    return str(getattr(subscription.handler, "__module__", "")).partition(".")[0]
+
+
+def _tell(delivery: inbox.Delivery, evidence: Evidence, delay: int | None) -> None:
+    """Say so, without the error's text, which may quote the event."""
+    _log.warning(
+        "delivery failed",
+        consumer=delivery.consumer,
+        event_id=delivery.event_id,
+        attempt=delivery.attempt,
+        retry_in=delay,
+        error=evidence.exception.rpartition(".")[2],
+        where=evidence.frame,
+    )

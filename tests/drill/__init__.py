@@ -1,0 +1,1 @@
+"""The drill: a load of registrations under injected faults, counted by witnesses outside of the programs."""

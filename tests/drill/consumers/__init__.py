@@ -1,0 +1,1 @@
+"""Consumers of the drill alone: `TIDINGS_CONSUMER_PACKAGES=tests.drill.consumers`."""
