@@ -1,5 +1,6 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
+import secrets
 from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -15,8 +16,10 @@ from infra.delivery import Deliveries
 from infra.discovery import Found
 from infra.errors import BrokerUnavailable, ConfigurationError, TidingsError, TopologyConflict
 from infra.mail import Mailer, Templates
+from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
+from infra.recovery.duties import Duties
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
@@ -100,6 +103,7 @@ def _compose(settings: Settings) -> None:
         broker.attach(subscription, deliveries.handler(subscription))
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher)
+    broker.accompany(Duties(database, {}, holder=f"consumers {here()} {secrets.token_hex(4)}"))
     broker.install()
     server = _probes(settings, broker, database)
     _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)

@@ -68,7 +68,7 @@ class Bench:
         self, handles: dict[str, Handle], *, attached: bool = True, timeout: float = 60.0, **options: Any
     ) -> Iterator[TidingsBroker]:
         """Meanwhile a worker runs with these consumers; `attached` waits until it consumes."""
-        concurrency = options.pop("concurrency", 4)
+        concurrency, companions = options.pop("concurrency", 4), options.pop("companions", ())
         settings: dict[str, Any] = {
             "publish": self.publish,
             "redeclare": lambda: self.declare(*handles),
@@ -79,6 +79,8 @@ class Bench:
             broker.attach(
                 Subscription(queue, ("t",), _unused, concurrency=concurrency, timeout=timeout), one_by_one(handle)
             )
+        for companion in companions:
+            broker.accompany(companion)
         worker = self.worker = Worker(broker, worker_threads=broker.threads, worker_timeout=100)
         worker.start()
         try:

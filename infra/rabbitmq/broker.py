@@ -19,6 +19,7 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, Worker
 
 from infra.outcomes import Incoming, Outcome
+from infra.rabbitmq.companions import Accompanied, Companion
 from infra.rabbitmq.consuming import Consuming
 from infra.rabbitmq.deliveries import Delivery
 from infra.rabbitmq.handling import Handling
@@ -120,6 +121,10 @@ class TidingsBroker(dramatiq.Broker):
             priority=0,
             options={"time_limit": subscription.timeout * 1_000},
         )
+
+    def accompany(self, companion: Companion) -> None:
+        """Have this started and stopped with the worker."""
+        self.add_middleware(Accompanied(companion))
 
     def install(self) -> None:
         """Be the broker that Dramatiq's CLI finds."""

@@ -9,7 +9,28 @@ import time
 from infra.outcomes import Done, Incoming, Outcome
 from infra.rabbitmq.watchdog import EXIT_CODE
 from tests.waiting import until
-from tests.workers import Bench
+from tests.workers import Bench, collect
+
+
+class Beside:
+    """Says what was asked of it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def start(self) -> None:
+        self.told.append("start")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+
+def test_a_companion_is_started_and_stopped_with_the_worker(bench: Bench) -> None:
+    bench.declare("a-consumer")
+    beside = Beside()
+    with bench.working({"a-consumer": collect([])}, companions=[beside]):
+        until(lambda: beside.told == ["start"], what="the start")
+    assert ["start", "stop"] == beside.told
 
 
 def test_the_end_finishes_what_is_in_flight_and_returns_the_rest(bench: Bench) -> None:
