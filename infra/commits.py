@@ -29,7 +29,7 @@ def write(session: Session, context: DeliveryContext, owner: str) -> None:
         inbox.owe_effects(session, context.event_id, context.consumer)
         effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
-    failpoint("delivery.in-transaction")
+    failpoint("delivery.in-transaction", context.consumer)
 
 
 def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery, owner: str) -> bool:
@@ -38,7 +38,7 @@ def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inb
         return False
     effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
-    failpoint("delivery.in-transaction")
+    failpoint("delivery.in-transaction", delivery.consumer)
     return True
 
 

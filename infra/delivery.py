@@ -19,6 +19,7 @@ from infra.effects import Intent, Performer
 from infra.errors import Busy, DatabaseUnavailable
 from infra.evidence import one_line
 from infra.failing import Failing
+from infra.faults import failpoint
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park
 from infra.performing import Performing
 from infra.subscriptions import Subscription
@@ -97,7 +98,9 @@ class Deliveries:
 
     def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
         try:
-            self._performing.perform(handle())
+            intents = handle()
+            failpoint("delivery.after-commit", one.consumer)
+            self._performing.perform(intents)
         except (DatabaseUnavailable, Busy, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts

@@ -1,7 +1,8 @@
 """Failpoints: places where a crash hurts, which do nothing until a test or a drill arms one of them.
 
 `TIDINGS_FAULT=name:nth:action` fails at the nth time that the process comes by: `exit` ends the process like a crash,
-`raise` raises `FaultInjected`, `sleep` stands still for `SLEEP` seconds. Several are joined by commas.
+`raise` raises `FaultInjected`, `sleep` stands still for `SLEEP` seconds. `name@where:nth:action` counts only one
+consumer's passings (or one schedule's, at the scheduler's points). Several are joined by commas.
 """
 
 import os
@@ -50,11 +51,17 @@ class FaultInjected(Exception):
 
 @dataclass(slots=True)
 class _Armed:
+    name: str
+    #: Empty for everywhere.
+    where: str
     left: int
     action: str
 
+    def is_at(self, name: str, where: str) -> bool:
+        return self.name == name and self.where in ("", where)
 
-_armed: dict[str, _Armed] = {}
+
+_armed: list[_Armed] = []
 _lock = threading.Lock()
 
 
@@ -64,53 +71,57 @@ def arm(fault: str | None) -> None:
     Raises:
         ConfigurationError: it cannot be read, or names no failpoint.
     """
-    parsed = dict(_parse(each) for each in fault.split(",")) if fault else {}
-    _armed.clear()
-    _armed.update(parsed)
+    _armed[:] = [_parse(each) for each in fault.split(",")] if fault else []
 
 
 def is_armed(name: str) -> bool:
     """Whether this failpoint is still to fail: for a place that must be arranged for it first, at a cost."""
-    return name in _armed and _armed[name].left > 0
+    return any(each.name == name and each.left > 0 for each in _armed)
 
 
-def failpoint(name: str) -> None:
+def failpoint(name: str, where: str = "") -> None:
     """Fail here if this was asked for, else cost next to nothing.
 
     Raises:
         FaultInjected: the action is `raise`.
     """
     if _armed:
-        _come_by(name)
+        _come_by(name, where)
 
 
-def _come_by(name: str) -> None:
-    with _lock:
-        armed = _armed.get(name)
-        if armed is None:
-            return
-        armed.left -= 1
-        if armed.left:
-            return
-    _log.warning("fault injected", failpoint=name, action=armed.action)
-    if armed.action == "exit":
+def _come_by(name: str, where: str) -> None:
+    action = _due(name, where)
+    if action is None:
+        return
+    _log.warning("fault injected", failpoint=name, where=where, action=action)
+    if action == "exit":
         os._exit(EXIT)
-    if armed.action == "sleep":
+    if action == "sleep":
         time.sleep(SLEEP)
         return
     raise FaultInjected(f"The failpoint {name} was told to fail.")
 
 
-def _parse(text: str) -> tuple[str, _Armed]:
-    name, _, rest = text.strip().partition(":")
+def _due(name: str, where: str) -> str | None:
+    """Count this passing, and give what is to happen at it."""
+    with _lock:
+        here = [each for each in _armed if each.is_at(name, where)]
+        for each in here:
+            each.left -= 1
+        return next((each.action for each in here if each.left == 0), None)
+
+
+def _parse(text: str) -> _Armed:
+    place, _, rest = text.strip().partition(":")
+    name, _, where = place.partition("@")
     nth, _, action = rest.partition(":")
-    if name not in NAMES or not nth.isdecimal() or int(nth) < 1 or action not in _ACTIONS:
+    if name not in NAMES or not (nth.isascii() and nth.isdecimal()) or int(nth) < 1 or action not in _ACTIONS:
         _refuse(text)
-    return name, _Armed(int(nth), action)
+    return _Armed(name, where, int(nth), action)
 
 
 def _refuse(text: str) -> NoReturn:
     raise ConfigurationError(
-        f"TIDINGS_FAULT: {text[:80]!r} is not name:nth:action; names are {', '.join(sorted(NAMES))}; "
-        f"actions are {', '.join(_ACTIONS)}."
+        f"TIDINGS_FAULT: {text[:80]!r} is not name:nth:action or name@where:nth:action; "
+        f"names are {', '.join(sorted(NAMES))}; actions are {', '.join(_ACTIONS)}."
     )

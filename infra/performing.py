@@ -60,12 +60,11 @@ class Performing:
 
     def perform(self, intents: Sequence[Intent]) -> None:
         """Perform all, each marked before the next; the first failure ends it."""
-        failpoint("delivery.after-commit")
         for intent in intents:
             if intent.key not in self._unmarked:
                 self._perform_one(intent)
                 self._unmarked.add(intent.key)
-                failpoint("delivery.after-effect")
+                failpoint("delivery.after-effect", intent.consumer)
             self._database.run(partial(commits.mark_sent, intent=intent, last=intent is intents[-1]))
             self._unmarked.discard(intent.key)
 

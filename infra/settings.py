@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     consumer_packages: str = ""
     #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
     sweep_grace: float = Field(default=60.0, gt=0, le=86_400)
-    #: A fault to inject, `name:nth:exit|raise|sleep`: see `infra.faults`. For tests and drills only.
+    #: A fault to inject, `name[@where]:nth:exit|raise|sleep`: see `infra.faults`. For tests and drills only.
     fault: str | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -32,11 +32,11 @@ def emit(session: Session, schedule: Schedule, due: datetime) -> bool:
     """Announce one due time in the caller's transaction; False when another replica was first."""
     due = due.astimezone(UTC)
     event_id = due_id(schedule.name, due)
-    failpoint("scheduler.before-insert")
+    failpoint("scheduler.before-insert", schedule.name)
     if not schedule_runs.claim(session, schedule.name, due, event_id):
         return False
     outbox.add(session, announce(schedule.announce(due), source=SOURCE, id=event_id, time=due))
-    failpoint("scheduler.after-insert")
+    failpoint("scheduler.after-insert", schedule.name)
     return True
 
 
@@ -84,7 +84,7 @@ class Emitter(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
             if tries < _TRIES:
                 self._again(schedule, due, tries + 1)
         elif done.result():
-            failpoint("scheduler.after-commit")
+            failpoint("scheduler.after-commit", schedule.name)
             metrics.EVENTS_ACCEPTED.labels(schedule.announce(due).TYPE).inc()
 
     def _again(self, schedule: Schedule, due: datetime, tries: int) -> None:

@@ -100,7 +100,7 @@ class Handling:
     def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
         match outcome:
             case Done():
-                failpoint("delivery.before-ack")
+                failpoint("delivery.before-ack", self.consumer)
                 return Verdict.ACK
             case RetryLater():
                 copy = retry_message(
@@ -124,7 +124,7 @@ class Handling:
         for pause in itertools.islice(_pauses(), PUBLISH_TRIES):
             try:
                 self.publish(copy)
-                failpoint("dead.before-ack" if copy.exchange == DEAD else "retry.before-ack")
+                failpoint("dead.before-ack" if copy.exchange == DEAD else "retry.before-ack", self.consumer)
                 return Verdict.ACK
             except MessageRefused as error:
                 self._warn("copy refused, so the broker moves the original", delivery, str(error))
