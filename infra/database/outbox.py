@@ -85,7 +85,12 @@ def add_all(session: Session, envelopes: Sequence[tuple[Envelope, datetime | Non
 
 
 def due(
-    session: Session, limit: int, *, without_types: Collection[str] = (), without_rows: Collection[int] = ()
+    session: Session,
+    limit: int,
+    *,
+    now: datetime | None = None,
+    without_types: Collection[str] = (),
+    without_rows: Collection[int] = (),
 ) -> list[Due]:
     """The next events to publish, in order: first those that need not wait, as they were added, then by their time.
 
@@ -93,13 +98,16 @@ def due(
     """
     held = bool(without_types or without_rows)
     statement = _passing_over(without_types, without_rows) if held else _DUE
-    rows = session.connection().execute(statement, {"now": datetime.now(UTC), "most": limit})
+    rows = session.connection().execute(statement, {"now": now or datetime.now(UTC), "most": limit})
     return [Due(*row) for row in rows]
 
 
-def next_at(session: Session) -> datetime | None:
-    """When the next event that has to wait may be published; None when none waits."""
-    return session.connection().execute(_NEXT, {"now": datetime.now(UTC)}).scalar()
+def next_at(session: Session, *, now: datetime | None = None) -> datetime | None:
+    """When the next event that has to wait may be published; None when none waits.
+
+    Who asked for what is `due` before gives the same moment: an event that became due in between is missed by both.
+    """
+    return session.connection().execute(_NEXT, {"now": now or datetime.now(UTC)}).scalar()
 
 
 def blame(session: Session, errors: Mapping[int, str], *, set_aside_after: int = 10) -> None:

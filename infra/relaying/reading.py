@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from sqlmodel import Session
@@ -27,8 +27,9 @@ class Reading:
         """What is due without these types and rows; if that is nothing, when the next row will be."""
 
         def look(session: Session) -> tuple[list[Due], datetime | None]:
-            due = outbox.due(session, most, without_types=types, without_rows=rows)
-            return due, None if due else outbox.next_at(session)
+            now = datetime.now(UTC)
+            due = outbox.due(session, most, now=now, without_types=types, without_rows=rows)
+            return due, None if due else outbox.next_at(session, now=now)
 
         return await self._read(look)
 

@@ -92,6 +92,15 @@ def test_an_event_of_the_future_waits_and_is_announced_as_next(database: Databas
     assert [] == due(database)
 
 
+def test_at_any_one_moment_an_event_is_due_or_announced_as_next(database: Database) -> None:
+    at = datetime.now(UTC).replace(microsecond=0)
+    before = at - timedelta(microseconds=1)
+    add(database, [registered()], at)
+    with database.reading() as session:
+        assert (0, at) == (len(outbox.due(session, 10, now=before)), outbox.next_at(session, now=before))
+        assert (1, None) == (len(outbox.due(session, 10, now=at)), outbox.next_at(session, now=at))
+
+
 def test_an_event_whose_time_has_come_is_due_after_those_that_need_not_wait(database: Database) -> None:
     past, now = registered(), registered()
     add(database, [past], datetime.now(UTC) - timedelta(seconds=1))
