@@ -19,8 +19,15 @@ from infra.local.accounts import OPERATOR, USER
 from infra.local.node import Node
 from tests.waiting import until
 
-#: Seconds after its boot in which a node sets its queues to work.
-SETTLED = 10.0
+#: Seconds after its boot in which a node sets its queues to work, with time to spare.
+SETTLED = 20.0
+#: 3.10 has the largest message's size in the one place, 4.x in the other.
+_GET_LIMIT = "persistent_term:get(max_message_size, element(2, application:get_env(rabbit, max_message_size)))."
+_SET_LIMIT = "L = {}, application:set_env(rabbit, max_message_size, L), persistent_term:put(max_message_size, L)."
+#: 3.10 looks at its channels now and then, 4.x keeps a timer.
+_SET_PATIENCE = (
+    "[application:set_env(rabbit, K, V) || {{K, V}} <- [{{consumer_timeout, {}}}, {{channel_tick_interval, {}}}]]."
+)
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -29,6 +36,7 @@ class BrokerApi:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self._doomed: list[str] = []
 
     def create_vhost(self, name: str) -> str:
         """Make a virtual host for the programs' user, and give its URL."""
@@ -38,12 +46,13 @@ class BrokerApi:
         return self.node.amqp.rpartition("/")[0] + f"/{name}"
 
     def delete_vhost(self, vhost: str) -> None:
-        """Delete a virtual host; of a node that has just booted only when its queues are at work.
+        """Delete a virtual host; one of a node that has just booted goes with a later one, or with the node.
 
         3.10 stops being able to declare any queue when queues vanish before their dead-letter workers have begun.
         """
-        until(lambda: self._uptime() > SETTLED, seconds=30, what="the node's settling")
-        self.call("DELETE", f"vhosts/{_name(vhost)}")
+        self._doomed.append(_name(vhost))
+        while self._doomed and self._uptime() > SETTLED:
+            self.call("DELETE", f"vhosts/{self._doomed.pop()}")
 
     def _uptime(self) -> float:
         (node,) = [each for each in self.call("GET", "nodes") if each["name"] == self.node.name]
@@ -120,6 +129,25 @@ class BrokerApi:
         finally:
             self.ctl("set_vm_memory_high_watermark", "0.4")
             until(lambda: not self._alarmed(), what="the end of the memory alarm")
+
+    @contextlib.contextmanager
+    def message_limit(self, size: int) -> Iterator[None]:
+        """Meanwhile a message of more bytes closes its channel; 3.10 asks when it opens a channel."""
+        before = self.ctl("eval", _GET_LIMIT).strip()
+        self.ctl("eval", _SET_LIMIT.format(size))
+        try:
+            yield
+        finally:
+            self.ctl("eval", _SET_LIMIT.format(before))
+
+    @contextlib.contextmanager
+    def consumer_timeout(self, seconds: float) -> Iterator[None]:
+        """Meanwhile the broker takes back what a channel that is opened now has not acked after so long."""
+        self.ctl("eval", _SET_PATIENCE.format(int(seconds * 1000), 500))
+        try:
+            yield
+        finally:
+            self.ctl("eval", _SET_PATIENCE.format(1_800_000, 60_000))
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on the node; takes about a second."""

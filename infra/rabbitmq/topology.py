@@ -18,6 +18,8 @@ DEAD_LETTERS = "dead-letters"
 TIERS: dict[int, str] = {5: "retry.5s", 30: "retry.30s", 120: "retry.2m", 600: "retry.10m", 3600: "retry.1h"}
 #: Deliveries of one message that may end without our word (a crash, say) before the broker itself gives it up.
 DELIVERY_LIMIT = 20
+#: As good as none for the dead letters: 4.x drops at 20 what is not told, and counts on from where it was given up.
+NO_DELIVERY_LIMIT = 1_000_000_000
 #: Seconds for one declaration.
 DEADLINE = 10.0
 
@@ -53,8 +55,12 @@ def tier_queue_arguments(seconds: int) -> Arguments:
 
 
 def dead_letters_queue_arguments() -> Arguments:
-    """Arguments of the dead letters' queue: nothing in it ever expires."""
-    return {"x-queue-type": "quorum", "x-description": "What was given up, with its reason; waits for a replay"}
+    """Arguments of the dead letters' queue: nothing in it ever expires, or is given up a second time."""
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": NO_DELIVERY_LIMIT,
+        "x-description": "What was given up, with its reason; waits for a replay",
+    }
 
 
 def tier_at_least(seconds: float) -> tuple[int, str]:

@@ -69,7 +69,7 @@ async def test_a_tier_keeps_a_message_for_its_time_and_sends_it_to_the_queue_its
 async def test_the_dead_letters_never_expire(declared: str, broker_api: BrokerApi) -> None:
     arguments = broker_api.queues(declared)["dead-letters"]["arguments"]
     arguments.pop("x-description")
-    assert arguments == {"x-queue-type": "quorum"}
+    assert arguments == {"x-queue-type": "quorum", "x-delivery-limit": topology.NO_DELIVERY_LIMIT}
     assert ("dead", "", "dead-letters") in broker_api.bindings(declared)
 
 
