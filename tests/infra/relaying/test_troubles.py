@@ -82,6 +82,7 @@ def test_a_queue_with_other_arguments_is_told_and_used_and_the_others_are_declar
     database: Database, vhost: str, broker_api: BrokerApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "CONFLICT_POLL", 0.1)
+    monkeypatch.setattr(relay, "POLL", 0.2)
     record(database, "#", name="activity-log")
     with broker_api.channel(vhost) as channel:
         channel.queue_declare(CONSUMER, durable=True)
