@@ -70,7 +70,7 @@ class Deliveries:
         tries = [_read(subscription, each) for each in incoming]
         outcomes = self._together(subscription, tries) if subscription.batch else {}
         return [
-            self._closed(one, outcomes.get(number) or self._alone(subscription, tries[number]))
+            self._closed(subscription, one, outcomes.get(number) or self._alone(subscription, tries[number]))
             for number, one in enumerate(incoming)
         ]
 
@@ -79,12 +79,13 @@ class Deliveries:
             return self._settle(subscription, one, lambda: self._handle(subscription, one))
         return one
 
-    def _closed(self, incoming: Incoming, outcome: Outcome) -> Outcome:
+    def _closed(self, subscription: Subscription, incoming: Incoming, outcome: Outcome) -> Outcome:
         """Close the dead letter that was replayed, once nothing is left to do; a crash before it repeats only this."""
         if incoming.dead_letter is None or not incoming.replay or not isinstance(outcome, Done):
             return outcome
         try:
-            self._database.run(partial(dead_letters.close_handled, dead_letter_id=incoming.dead_letter))
+            close = partial(dead_letters.close_handled, dead_letter_id=incoming.dead_letter)
+            self._database.run(partial(close, consumer=subscription.consumer))
         except DatabaseUnavailable as error:
             return Hold(str(error))
         return outcome

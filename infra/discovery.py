@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from infra.subscriptions import recorded
+from infra.subscriptions import forget, recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,16 @@ def _look_through(package: str, found: Found) -> None:
 def _take(module: str, found: Found) -> None:
     try:
         import_module(module)
-    except Exception as error:  # noqa: BLE001  # whatever is wrong in it, the other consumers go on
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever is wrong in it, the other consumers go on
         found.ignored[module] = f"{type(error).__name__}: {error}"
+        for consumer in _consumers_of(module):  # a module that is loaded by half must not be given events
+            forget(consumer)
         return
-    if any(each.handler.__module__ == module for each in recorded()):
+    if _consumers_of(module):
         found.modules.append(module)
     else:
         found.ignored[module] = "it subscribes to nothing"
+
+
+def _consumers_of(module: str) -> list[str]:
+    return [each.consumer for each in recorded() if each.handler.__module__ == module]

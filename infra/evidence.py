@@ -9,12 +9,15 @@ from types import FrameType
 
 import psycopg
 from pydantic import ValidationError
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import PendingRollbackError, StatementError
+
+from infra.errors import EffectError
 
 #: Characters of an error's text that are kept, and of a frame.
 LONGEST_ERROR, _LONGEST_FRAME = 500, 200
 #: Fields that a validation error names at most.
 _MOST_FIELDS = 5
+_NO_TEXT = "(its text cannot be read)"
 _PROJECT = Path(__file__).resolve().parents[1]
 _OURS = "infra"
 #: Packages of this project in which a consumer's own code may lie; further ones are known by their handlers.
@@ -29,7 +32,7 @@ class Evidence:
 
     #: Class and message, one line; of errors that quote data only what cannot be personal.
     text: str
-    #: Class of the exception, with its module.
+    #: Class of the exception, with its module; of an effect's error the one that it was raised from.
     exception: str
     #: `consumers/sms.py:12 in send`; None when there is no traceback.
     frame: str | None
@@ -37,8 +40,21 @@ class Evidence:
 
 def gather(error: BaseException, package: str) -> Evidence:
     """What there is to keep of an error in a handler of this package."""
-    kind = type(error)
-    return Evidence(text_of(error), f"{kind.__module__}.{kind.__qualname__}", _frame(error, _APPLICATION | {package}))
+    try:
+        kind = type(_named(error))
+        return Evidence(text_of(error), _name(kind), _frame(error, _APPLICATION | {package}))
+    except Exception:  # noqa: BLE001  # a class may answer anything when it is asked what it is
+        kind = type(error)
+        return Evidence(f"{kind.__name__}: {_NO_TEXT}", _name(kind), None)
+
+
+def _name(kind: type) -> str:
+    return one_line(f"{kind.__module__}.{kind.__qualname__}")
+
+
+def _named(error: BaseException) -> BaseException:
+    """What an effect met says more than that it failed: a disconnect and a greylisting are two groups of failures."""
+    return error.__cause__ if isinstance(error, EffectError) and error.__cause__ is not None else error
 
 
 def text_of(error: BaseException) -> str:
@@ -48,9 +64,11 @@ def text_of(error: BaseException) -> str:
         said = _code(getattr(error, "orig", None) or error)
     elif isinstance(error, ValidationError):
         said = _fields(error)
+    elif isinstance(error, PendingRollbackError):
+        said = "a statement before it failed"  # and its own text quotes that one's
     else:
         said = _message(error)
-    return one_line(f"{name}: {said}")[:LONGEST_ERROR]
+    return one_line(f"{name}: {said}")[:LONGEST_ERROR].rstrip()
 
 
 def one_line(text: str) -> str:
@@ -62,7 +80,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # an error that cannot say what it is must not become another one
-        return "(its text cannot be read)"
+        return _NO_TEXT
 
 
 def _code(cause: BaseException) -> str:

@@ -7,7 +7,7 @@ import structlog
 from infra.database import inbox
 from infra.database.engine import Database
 from infra.errors import DatabaseUnavailable
-from infra.evidence import Evidence, gather, text_of
+from infra.evidence import Evidence, gather
 from infra.outcomes import Hold, Outcome, Park, RetryLater
 from infra.retrying import Retry
 from infra.subscriptions import Subscription
@@ -48,7 +48,7 @@ class Failing:
             raise
         except Exception as error:  # noqa: BLE001  # see above
             name = {"consumer": delivery.consumer, "event_id": delivery.event_id}
-            _log.error("failure not recorded", **name, error=text_of(error))
+            _log.error("failure not recorded", **name, error=type(error).__name__)
             return delivery.begun_at
 
 
@@ -56,7 +56,7 @@ def _delay(retry: Retry, attempt: int, error: BaseException) -> int | None:
     try:
         return retry.delay_after(attempt, error)
     except Exception as mistake:  # noqa: BLE001  # an exception class may do anything when it is asked about
-        _log.error("retry rules failed, so the default delays hold", error=text_of(mistake))
+        _log.error("retry rules failed, so the default delays hold", error=type(mistake).__name__)
         return Retry.DEFAULT.delay_after(attempt, RuntimeError())
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import structlog
 
-from infra.errors import ConfigurationError, EffectRefused, TidingsError
+from infra.errors import ConfigurationError, EffectError, EffectRefused, TidingsError
 
 #: Seconds for which there is a queue to wait in.
 TIERS = (5, 30, 120, 600, 3600)
@@ -75,7 +75,16 @@ class Rule:
             raise ConfigurationError("Retry: when= is a function that is given the exception and says yes or no.")
 
     def matches(self, error: BaseException) -> bool:
-        """Whether it is for this very error; what that was raised from is not looked at."""
+        """Whether it is for this error, or for the one that an effect's error was raised from.
+
+        `EffectFailed` and the like only say in our words what smtplib, say, said; whatever else an error was raised
+        from is not looked at.
+        """
+        return self._is_for(error) or (
+            isinstance(error, EffectError) and error.__cause__ is not None and self._is_for(error.__cause__)
+        )
+
+    def _is_for(self, error: BaseException) -> bool:
         return isinstance(error, self.classes) and (self.when is None or self._says_yes(self.when, error))
 
     def _says_yes(self, when: Predicate, error: BaseException) -> bool:

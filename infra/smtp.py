@@ -7,7 +7,7 @@ import threading
 import time
 from urllib.parse import unquote, urlsplit
 
-from infra.errors import ConfigurationError, EffectFailed, EffectRefused, EffectUnknown
+from infra.errors import ConfigurationError, EffectError, EffectFailed, EffectRefused, EffectUnknown
 
 #: Seconds for each answer of the server but the last one.
 TIMEOUT = 10.0
@@ -114,7 +114,10 @@ def _envelope(server: smtplib.SMTP, sender: str, to: str) -> None:
         code, answer = server.getreply() if at_once else server.docmd(command)
         if code == _CLOSING:  # the polite form of a disconnect
             raise smtplib.SMTPServerDisconnected(_said(code, answer))
-        _expect(wanted, code, answer, of_the_mail=command.startswith("RCPT") and code != _LOG_IN_FIRST)
+        if code != wanted:
+            raise _sorted(code, answer, of_the_mail=command.startswith("RCPT") and code != _LOG_IN_FIRST) from _refusal(
+                command, code, answer
+            )
 
 
 def _hand_over(server: smtplib.SMTP, message: bytes) -> None:
@@ -123,7 +126,8 @@ def _hand_over(server: smtplib.SMTP, message: bytes) -> None:
         code, answer = _last_answer(server)
     except (smtplib.SMTPException, OSError) as error:
         raise EffectUnknown(f"The mail server fell silent after the message: {error}.") from error
-    _expect(_OK, code, answer, of_the_mail=True)
+    if code != _OK:
+        raise _sorted(code, answer, of_the_mail=True) from smtplib.SMTPDataError(code, answer)
 
 
 def _last_answer(server: smtplib.SMTP) -> tuple[int, bytes]:
@@ -134,18 +138,24 @@ def _last_answer(server: smtplib.SMTP) -> tuple[int, bytes]:
     return answer
 
 
-def _expect(wanted: int, code: int, answer: bytes, *, of_the_mail: bool) -> None:
-    """Sort the server's answer; one that is not of the mail but of us is for an operator to mend, and then it goes.
+def _sorted(code: int, answer: bytes, *, of_the_mail: bool) -> EffectError:
+    """What another answer than the wanted one means: 5xx to the mail or its recipient is for good.
 
-    Raises:
-        EffectRefused: 5xx to the mail or its recipient.
-        EffectFailed: any other answer than the wanted one.
+    5xx to us, and not to the mail, is for an operator to mend, and then the mail goes.
     """
-    if code == wanted:
-        return
-    if of_the_mail and 500 <= code < 600:
-        raise EffectRefused(_said(code, answer))
-    raise EffectFailed(_said(code, answer))
+    is_for_good = of_the_mail and 500 <= code < 600
+    return (EffectRefused if is_for_good else EffectFailed)(_said(code, answer))
+
+
+def _refusal(command: str, code: int, answer: bytes) -> smtplib.SMTPException:
+    """The same as smtplib would say it, for a consumer's retry rules; without addresses, which are personal."""
+    match command.partition(" ")[0]:
+        case "MAIL":
+            return smtplib.SMTPSenderRefused(code, answer, "")
+        case "RCPT":
+            return smtplib.SMTPRecipientsRefused({"": (code, answer)})
+        case _:
+            return smtplib.SMTPDataError(code, answer)
 
 
 def _said(code: int, answer: bytes) -> str:

@@ -33,7 +33,7 @@ _WITHOUT_BODY = [column for column in _LETTER.c if column.name != "body"]
 _FIND = select(_LETTER).where(_LETTER.c.id == bindparam("letter"))
 _CLOSE = (
     update(_LETTER)
-    .where(_LETTER.c.id == bindparam("letter"), _LETTER.c.state.not_in(CLOSED))
+    .where(_LETTER.c.id == bindparam("letter"), _LETTER.c.consumer == bindparam("who"), _LETTER.c.state.not_in(CLOSED))
     .values(state="handled", closed_at=bindparam("now"), closed_with=bindparam("why"))
 )
 _CLOSE_HANDLED = (
@@ -132,11 +132,10 @@ def preview(session: Session, wanted: Filter) -> Preview:
     )
 
 
-def close_handled(session: Session, dead_letter_id: str) -> None:
-    """A replay of this letter has ended well, so it is closed; one that is closed already stays as it is."""
-    session.connection().execute(
-        _CLOSE, {"letter": dead_letter_id, "now": datetime.now(UTC), "why": "its replay was handled"}
-    )
+def close_handled(session: Session, dead_letter_id: str, *, consumer: str) -> None:
+    """A replay of this consumer's letter has ended well, so it is closed; one that is closed already stays so."""
+    values = {"letter": dead_letter_id, "who": consumer, "now": datetime.now(UTC), "why": "its replay was handled"}
+    session.connection().execute(_CLOSE, values)
 
 
 def _keeping(insert: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
+from events.attributes import is_id
 from infra.outcomes import Incoming
 from infra.rabbitmq.acks import Acks
 from infra.rabbitmq.messages import ATTEMPT, DEAD_LETTER, REPLAY, Message
@@ -119,7 +120,7 @@ class Delivery:
             _attempt(headers.get(ATTEMPT)),
             self.redelivered,
             headers.get(REPLAY) is True,
-            letter if isinstance(letter, str) else None,
+            letter if is_id(letter) else None,
             headers,
         )
 

@@ -24,9 +24,8 @@ from infra.rabbitmq.messages import Message
 from infra.rabbitmq.retries import retry_message
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.rabbitmq.topology import DEAD
+from infra.retrying import Retry
 
-#: Seconds before an event is tried again whose handling ended in an error that nobody foresaw.
-INTERNAL_RETRY = 5
 #: Seconds between two tries while something that all deliveries need is away: these, then the last again and again.
 PAUSES = (1.0, 2.0, 3.0, 4.0, 5.0)
 #: Tries to publish a copy, 10 to 20 minutes in all, before the original is given back (which the broker counts).
@@ -84,18 +83,22 @@ class Handling:
         try:
             outcomes = list(self.limit.call(self.handle, [incoming for _, incoming in tries], self.timeout))
         except BaseException as error:  # noqa: BLE001  # even an interrupt or a SystemExit must end in a decision
-            outcomes = [self._after_escape(delivery, error) for delivery, _ in tries]
+            outcomes = [self._after_escape(*one, error) for one in tries]
         seconds = (time.perf_counter() - started) / len(tries)
         for outcome in outcomes:
             self.observe(self.consumer, outcome, seconds)
         return outcomes
 
-    def _after_escape(self, delivery: Delivery, error: BaseException) -> Outcome:
+    def _after_escape(self, delivery: Delivery, incoming: Incoming, error: BaseException) -> Outcome:
+        """For what nobody foresaw: a further try in case it passes, and an end in case it does not."""
         name = f"internal: {type(error).__name__}"
         self._warn("handling failed", delivery, name, where=_where(error))
         if self.stopping.is_set() and isinstance(error, TimeLimitExceeded):
             return Hold(name)  # not the event's fault, so it costs no try
-        return RetryLater(INTERNAL_RETRY, name)
+        delays = Retry.DEFAULT.delays
+        if incoming.attempt > len(delays):
+            return Park("handler-error", name)
+        return RetryLater(delays[incoming.attempt - 1], name)
 
     def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
         match outcome:

@@ -12,6 +12,8 @@ CONSUMER = "x-tidings-consumer"
 ERROR = "x-tidings-error"
 #: Characters of an error in a header.
 LONGEST_ERROR = 500
+#: Characters of a header that is handed on: all headers of a message must fit into one frame (128 KiB).
+_LONGEST_KEPT = 100
 
 
 def retry_message(original: Message, *, consumer: str, delay: float, attempt: int, error: str) -> Message:
@@ -27,6 +29,6 @@ def own_headers(original: Message, *, consumer: str, attempt: int, error: str) -
         ATTEMPT: attempt,
         CONSUMER: consumer,
         ERROR: " ".join(error.split())[:LONGEST_ERROR],
-        **{name: value for name, value in kept.items() if isinstance(value, str)},
+        **{name: value for name, value in kept.items() if isinstance(value, str) and len(value) <= _LONGEST_KEPT},
         **({REPLAY: True} if original.headers.get(REPLAY) is True else {}),
     }

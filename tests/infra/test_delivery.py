@@ -211,7 +211,9 @@ def test_what_is_refused_for_good_is_dead_at_once(
     database: Database, deliver: Deliver, outside: Outside, envelope: Envelope
 ) -> None:
     outside.failures = [EffectRefused("550 no such user")]
-    assert Park("handler-error", "EffectRefused: 550 no such user") == deliver(mail)
+    outcome = deliver(mail)
+    assert isinstance(outcome, Park)
+    assert ("handler-error", "EffectRefused: 550 no such user") == (outcome.reason, outcome.error)
     assert ("dead", "EffectRefused: 550 no such user") == (
         entry(database, envelope).state,
         entry(database, envelope).error,
@@ -227,9 +229,15 @@ def test_an_effect_that_nobody_registered_is_dead_at_once(deliver: Deliver) -> N
 def test_a_failing_handler_is_retried_by_the_tiers_and_then_dead(
     database: Database, deliver: Deliver, envelope: Envelope
 ) -> None:
-    outcomes = [deliver(fail, attempt=attempt) for attempt in range(1, 7)]
+    def away(event: Any, context: Context) -> None:
+        write(event, context)
+        raise ConnectionResetError("away")
+
+    outcomes = [deliver(away, attempt=attempt) for attempt in range(1, 7)]
     assert [5, 30, 120, 600, 3600] == [each.delay for each in outcomes if isinstance(each, RetryLater)]
-    assert Park("handler-error", "ValueError: no") == outcomes[-1]
+    last = outcomes[-1]
+    assert isinstance(last, Park)
+    assert ("handler-error", "ConnectionResetError: away") == (last.reason, last.error)
     row = entry(database, envelope)
     assert ("dead", 6, []) == (row.state, row.attempts, rows(database))
 

@@ -162,8 +162,30 @@ def test_whatever_escapes_is_a_retry_whose_error_names_the_class_only(error: Bas
 
     assert run.verdict() is Verdict.ACK
     [copy] = run.published
-    assert copy.exchange == "retry.5s"
+    assert copy.exchange == "retry.30s"
     assert copy.headers["x-tidings-error"] == f"internal: {type(error).__name__}"
+
+
+def test_what_escapes_again_and_again_ends_in_the_dead_letters() -> None:
+    run = Run(RuntimeError("SECRET"))
+    run.delivery.properties.headers["x-attempt"] = 6
+
+    assert run.verdict() is Verdict.ACK
+    [copy] = run.published
+    assert ("dead", "handler-error", "internal: RuntimeError") == (
+        copy.exchange,
+        copy.headers["x-tidings-reason"],
+        copy.headers["x-tidings-error"],
+    )
+
+
+def test_a_header_that_could_burst_the_copys_frame_is_left_behind() -> None:
+    """All headers of a message travel in one frame, and the broker closes the connection over a larger one."""
+    run = Run(RetryLater(5, "e"))
+    run.delivery.properties.headers["traceparent"] = "x" * 100_000
+
+    assert run.verdict() is Verdict.ACK
+    assert "traceparent" not in run.published[0].headers
 
 
 def test_a_handler_over_its_time_is_a_retry() -> None:
