@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import ConfigurationError
+from infra.hosts import each
 
 #: What the URL of a server looks like, and its schemes.
 _SERVERS = {
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
 
     #: SQLAlchemy URL: `sqlite:///file` or `postgresql+psycopg://…`. Unset: the embedded file in the state folder.
     database_url: str | None = None
-    #: `amqp://user:password@host:port/vhost`. Unset: the node that `./tidings up` runs.
+    #: `amqp://user:password@host:port/vhost`, a cluster with `host:port,host:port,…`. Unset: that of `./tidings up`.
     rabbitmq_url: str | None = None
     #: `smtp://user:password@host:port`, `smtps://…` or `smtp+starttls://…`. Unset: the built-in mail sink.
     smtp_url: str | None = None
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
         example, schemes = _SERVERS[str(field.field_name)]
-        if value is None or _names_host(value, schemes):
+        if value is None or all(_names_host(one, schemes) for one in each(value)):
             return value
         raise PydanticCustomError("url", "it must look like {example}", {"example": example})
 

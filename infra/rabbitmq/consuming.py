@@ -19,6 +19,7 @@ import structlog
 from pika.adapters.select_connection import IOLoop
 
 from infra.errors import ConfigurationError
+from infra.hosts import Turns, each
 from infra.rabbitmq.attaching import LONGEST_PAUSE, Attaching, here, pause
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.lanes import Lane
@@ -45,7 +46,7 @@ class Consuming:
     """Connects at the first `consume`, keeps every lane attached until `stop`, and goes with `close`."""
 
     def __init__(self, url: str, name: str, redeclare: Callable[[], None]) -> None:
-        self._parameters = _parameters(url)
+        self._hosts = Turns([_parameters(one) for one in each(url)])
         self._name = name
         self._loop: IOLoop  # made with the thread: it opens sockets, which a fork must not share
         self._attaching = Attaching(redeclare)
@@ -130,9 +131,10 @@ class Consuming:
         if self._closing:
             self._loop.stop()
             return
-        self._parameters.client_properties = {"connection_name": f"{self._name} {here()}"}
+        parameters = self._hosts.current
+        parameters.client_properties = {"connection_name": f"{self._name} {here()}"}
         self._connection = TolerantConnection(
-            self._parameters,
+            parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._lost,
             on_close_callback=self._lost,
@@ -152,6 +154,7 @@ class Consuming:
         if time.monotonic() - self._opened_at > STEADY:
             self._failures = 0
         self._opened_at = math.inf
+        self._hosts.turn()
         again_in = pause(self._failures)
         self._failures += 1
         log.warning("consumers not connected", error=str(error) or type(error).__name__, again_in=again_in)

@@ -18,6 +18,7 @@ from infra.errors import (
     TopologyConflict,
     Unroutable,
 )
+from infra.hosts import Turns, each
 from infra.rabbitmq import topology
 from infra.rabbitmq.link import Link
 from infra.rabbitmq.messages import Message, event_message
@@ -35,7 +36,7 @@ class Publisher:
     """One connection, opened when it is needed, replaced when it is lost; for one event loop."""
 
     def __init__(self, url: str, *, name: str, deadline: float = 5.0) -> None:
-        self._url = url
+        self._hosts = Turns(each(url))
         self._name = name
         self._deadline = deadline
         self._link: Link | None = None
@@ -154,6 +155,8 @@ class Publisher:
     async def _replace(self) -> None:
         if self._link is not None and self._link.is_open:
             await self._wait_while_blocked(self._link)
+        if self._link is not None:
+            self._hosts.turn()
         self._drop()
         link = await self._open()
         try:
@@ -175,14 +178,21 @@ class Publisher:
             ) from None
 
     async def _open(self) -> Link:
-        try:
-            return await Link.open(self._url, name=self._name, seconds=self._deadline)
-        except TimeoutError:
-            raise BrokerUnavailable(f"RabbitMQ did not answer within {self._deadline:g} s.") from None
-        except CONNECTION_EXCEPTIONS as error:
-            raise BrokerUnavailable(
-                f"RabbitMQ cannot be reached: {_text(error)}. Is it up, is its URL right?"
-            ) from error
+        """Open a link to the first host that takes us; silence ends the attempt, and the next one begins elsewhere."""
+        refusal: BaseException | None = None
+        for _ in range(len(self._hosts)):
+            try:
+                return await Link.open(self._hosts.current, name=self._name, seconds=self._deadline)
+            except TimeoutError:
+                self._hosts.turn()
+                raise BrokerUnavailable(f"RabbitMQ did not answer within {self._deadline:g} s.") from None
+            except CONNECTION_EXCEPTIONS as error:
+                self._hosts.turn()
+                refusal = error
+        assert refusal is not None
+        raise BrokerUnavailable(
+            f"RabbitMQ cannot be reached: {_text(refusal)}. Is it up, is its URL right?"
+        ) from refusal
 
     async def _declare(
         self, link: Link, consumers: Iterable[topology.Consumer], *, known: Collection[str] = ()

@@ -67,6 +67,11 @@ def test_servers_that_are_given_are_used_and_shown_without_their_passwords(tmp_p
     assert "secret" not in record.model_dump_json()
 
 
+def test_a_cluster_that_is_given_is_shown_without_its_password(tmp_path: Path) -> None:
+    drawn = draw(tmp_path, rabbitmq_url="amqp://me:secret@one:5672,two:5672/tidings")
+    assert "amqp://one:5672,two:5672/tidings" == drawn.record().amqp
+
+
 def test_a_token_that_is_set_has_no_file(tmp_path: Path) -> None:
     assert draw(tmp_path, operator_token="secret").record().operator_token_file is None
 
