@@ -1,0 +1,102 @@
+"""Ten thousand requests made from the gateway's own OpenAPI document, to a real server: it never fails in itself."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count, product
+from random import Random
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+
+from tests.gateway.conftest import TOKEN
+from tests.web_server import WebServer
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+REQUESTS = 10_000
+#: Of each operation, with data as the document has them and with others, before its turn comes again.
+IN_A_ROW = 60
+_OPERATOR = {"authorization": f"Bearer {TOKEN}"}
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+
+
+class Fuzz:
+    """Sends requests to a real server and counts how it answered."""
+
+    def __init__(self, app: FastAPI, port: int) -> None:
+        self._schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+        self._url = f"http://127.0.0.1:{port}"
+        self._session = requests.Session()
+        self._random = Random(3)
+        #: Path parameter -> what exists: a made-up id finds nothing, and what lies behind is never reached.
+        self.existing: dict[str, list[str]] = {}
+        #: (Operation, status) -> answers.
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.failures: list[str] = []
+
+    def send(self, requests_: int) -> None:
+        """At least so many, in rounds over all operations."""
+        operations = [found.ok() for found in self._schema.get_all_operations() if isinstance(found, Ok)]
+        for round_ in count():
+            for operation, mode in product(operations, MODES):
+                self._some(operation, mode, round_)
+            if self.answers.total() >= requests_:
+                return
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """One good request; gives what it made."""
+        answer = self._session.post(self._url + path, json=body, headers=_OPERATOR, timeout=20)
+        assert answer.status_code < 300
+        return answer.json()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _some(self, operation: Any, mode: GenerationMode, round_: int) -> None:
+        @seed(round_)
+        @settings(max_examples=IN_A_ROW, database=None, deadline=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def call(case: Any) -> None:
+            self._call(operation.label, case)
+
+        try:
+            call()
+        except Unsatisfiable:  # an operation without parameters takes no wrong ones
+            assert mode is GenerationMode.NEGATIVE
+
+    def _call(self, label: str, case: Any) -> None:
+        for name in set(case.path_parameters or {}) & set(self.existing):
+            if self._random.random() < 0.5:
+                case.path_parameters[name] = self._random.choice(self.existing[name])
+        answer = case.call(base_url=self._url, headers=_OPERATOR, session=self._session, timeout=20)
+        self.answers[label, answer.status_code] += 1
+        if answer.status_code >= 500:
+            self.failures.append(f"{answer.status_code}: {case.as_curl_command()}")
+
+
+@pytest.fixture
+def fuzz(app: FastAPI) -> Iterator[Fuzz]:
+    with WebServer(app) as server:
+        fuzz = Fuzz(app, server.port)
+        yield fuzz
+        fuzz.close()
+
+
+@pytest.mark.timeout(400)
+def test_ten_thousand_requests_never_fail_in_us(fuzz: Fuzz) -> None:
+    registered = fuzz.post("/users", {"name": "Ada", "email": "ada@example.com"})
+    fuzz.existing = {"id": [registered["id"], registered["event_id"]]}
+    fuzz.send(REQUESTS)
+    assert [] == fuzz.failures
+    assert REQUESTS <= fuzz.answers.total()
+    # Neither all refused nor all taken: then it would have tried nothing.
+    kinds = Counter(status // 100 for _, status in fuzz.answers.elements())
+    assert {2, 4} == set(kinds)
+    assert REQUESTS // 10 < min(kinds.values())
