@@ -94,6 +94,14 @@ def bench(arguments: Rest = None) -> int:
     return checks.run_bench(arguments or [])
 
 
+@app.command(context_settings=_PASS_ON)
+def drill(arguments: Rest = None) -> int:
+    """Break everything under a load, one thing after the other, and count what was lost or happened twice."""
+    install.ensure_rabbitmq(_note)
+    install.ensure_postgresql(_note)
+    return checks.run_drill(arguments or [])
+
+
 def _here() -> tuple[Settings, Places]:
     """The settings with an absolute state folder, as programs are started elsewhere."""
     folder = load().state_dir.absolute()

@@ -85,6 +85,11 @@ class BrokerApi:
         """Close all connections of a virtual host from the broker's side."""
         self.ctl("close_all_connections", "--vhost", _name(vhost), "closed by a test")
 
+    def close_connection(self, name: str) -> None:
+        """Close one connection by the management API; one that is gone already is no error."""
+        status, answer = self._request("DELETE", f"connections/{quote(name, safe='')}")
+        assert status < 300 or status == 404, answer
+
     def delete_queue(self, vhost: str, queue: str) -> None:
         self.call("DELETE", f"queues/{_name(vhost)}/{quote(queue, safe='')}")
 
@@ -148,6 +153,17 @@ class BrokerApi:
             yield
         finally:
             self.ctl("eval", _SET_PATIENCE.format(1_800_000, 60_000))
+
+    @contextlib.contextmanager
+    def disk_alarm(self) -> Iterator[None]:
+        """The same, for a disk that is full."""
+        self.ctl("set_disk_free_limit", "1000TB")
+        try:
+            until(self._alarmed, seconds=30, what="the disk alarm")
+            yield
+        finally:
+            self.ctl("set_disk_free_limit", "200MB")
+            until(lambda: not self._alarmed(), seconds=30, what="the end of the disk alarm")
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on the node; takes about a second."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from enum import Enum
@@ -35,6 +36,8 @@ class Attempt:
     recipients: tuple[str, ...]
     content: bytes
     answer: Answer
+    #: time.time().
+    at: float = field(default_factory=time.time)
 
     @property
     def message(self) -> EmailMessage:

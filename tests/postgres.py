@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import psycopg
 
 from infra.local import pidfile, programs
 from infra.local.ports import LOOPBACK, free_port
+from tests.bench.program import descendants
+from tests.programs import is_alive
 from tests.waiting import until
 
 #: PostgreSQL refuses to run as root.
@@ -43,8 +47,12 @@ class Postgres:
             options = ["-U", _ACCOUNT, "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
             command = [*_program("initdb"), "-D", self._data, *options]
             subprocess.run(command, check=True, stdout=log, stderr=log, **self._account())
+        self.resume()
+
+    def resume(self) -> None:
+        """Start the server on the data that it has."""
         options = [word for key, value in self._settings.items() for word in ("-c", f"{key}={value}")]
-        with (self.folder / "server.log").open("wb") as log:
+        with (self.folder / "server.log").open("ab") as log:
             command = [*_program("postgres"), "-D", self._data, "-k", str(self.folder), "-p", str(self.port), *options]
             self._server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._account())
         pidfile.write(self.folder / "server.pid", self._server.pid)
@@ -52,11 +60,27 @@ class Postgres:
 
     def stop(self) -> None:
         """End the server and remove its data; does nothing the second time."""
+        self.halt()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def halt(self) -> None:
+        """End the server in order; its data stay."""
         if self._server is not None:
-            self._server.send_signal(2)  # SIGINT: fast shutdown, which ends sessions
+            self._server.send_signal(signal.SIGINT)  # fast shutdown, which ends sessions
             self._server.wait(30)
             self._server = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End all of the server's processes as a crash would; its data stay as they are in the system's cache."""
+        assert self._server is not None
+        family = descendants(self._server.pid)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.wait(30)
+        # A child that still holds the shared memory would keep the next server from starting.
+        until(lambda: not any(is_alive(pid) for pid in family), what="the end of PostgreSQL's processes")
+        self._server = None
 
     def url(self, database: str) -> str:
         """SQLAlchemy's URL of a database on this server."""

@@ -38,6 +38,11 @@ def run_bench(arguments: Sequence[str]) -> int:
     return _python(["-m", "tests.bench", *arguments]).returncode
 
 
+def run_drill(arguments: Sequence[str]) -> int:
+    """Run the drill, in sight; gives its exit code."""
+    return _python(["-m", "tests.drill", *arguments]).returncode
+
+
 def _lint(name: str, arguments: list[str]) -> bool:
     began = time.monotonic()
     done = _python(arguments, stdout=subprocess.PIPE)

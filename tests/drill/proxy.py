@@ -92,15 +92,15 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.transport.abort()
-            return
         try:
             there = await asyncio.open_connection(LOOPBACK, self._target)
         except OSError:
             writer.transport.abort()
             return
         line = _Line(self, (reader, writer), there)
+        if self._refusing:
+            line.abort()
+            return
         self._lines.add(line)
         try:
             await line.run()

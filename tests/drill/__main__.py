@@ -1,0 +1,109 @@
+"""The drill's command line: `python -m tests.drill`."""
+
+import json
+import random
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra import commands
+from tests.drill import catalogue
+from tests.drill.counting import count
+from tests.drill.report import Report
+from tests.drill.running import Drill, Plan
+from tests.drill.stage import Choice, Stage
+from tests.drill.verdict import rows
+
+app = commands.make("Break everything, one thing after the other, under a load, and count what came of it.")
+
+
+class Database(StrEnum):
+    """The databases to drill on."""
+
+    sqlite = "sqlite"
+    postgresql = "postgresql"
+
+
+class RabbitMQ(StrEnum):
+    """The brokers to drill on: the installed one, and a newer one that is unpacked beside it."""
+
+    installed = "3.10"
+    newer = "4.x"
+
+
+@app.command()
+def drill(
+    *,
+    seconds: Annotated[float, typer.Option(help="Begin no fault that would not be over by then.", min=10)] = 90.0,
+    seed: Annotated[int | None, typer.Option(help="Decides the order of the faults; by chance if not given.")] = None,
+    faults: Annotated[str, typer.Option(help="Only these, joined by commas, each at least once.")] = "",
+    database: Annotated[Database, typer.Option(help="On which database.")] = Database.sqlite,
+    rabbitmq: Annotated[RabbitMQ, typer.Option(help="On which RabbitMQ.")] = RabbitMQ.installed,
+    rate: Annotated[float, typer.Option(help="Registrations per second.", min=0.1, max=500)] = 25.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs to read.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep logs and databases, and say where.")] = False,
+) -> int:
+    """Inject faults under a load and count what was lost or happened twice; ends with 1 if it is not as promised."""
+    seed = random.randrange(1_000_000) if seed is None else seed
+    names = [name.strip() for name in faults.split(",") if name.strip()]
+    chosen = catalogue.chosen(names, database.value, random.Random(seed))
+    plan = Plan(chosen, seconds, seed, each_once=bool(names))
+    with _staged(Choice(database.value, rabbitmq.value, rate), keep) as stage:
+        report = _run(stage, plan, _say)
+    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.table())
+    return 0 if report.is_good else commands.FAILED
+
+
+def _run(stage: Stage, plan: Plan, say: Callable[[str], None]) -> Report:
+    running = Drill(stage, plan, say)
+    running.run()
+    counts = count(stage, running)
+    strange = [*counts.strange, *running.undrained()]
+    names = {phase.name for phase in running.phases}
+    not_run = [fault.name for fault in plan.faults if fault.name not in names]
+    found = rows(running.phases, counts)
+    return Report(plan.seed, stage.versions(), stage.choice.rate, found, not_run, strange)
+
+
+@contextmanager
+def _staged(choice: Choice, keep: bool) -> Iterator[Stage]:
+    folder = Path(tempfile.mkdtemp(prefix="tidings-drill-"))
+    stage = Stage(folder, choice, _say)
+    try:
+        stage.start()
+        yield stage
+    except BaseException:
+        keep = True
+        raise
+    finally:
+        with _undisturbed():
+            stage.stop()
+        _say(f"logs and databases are in {folder}") if keep else shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let an interruption wait meanwhile: half a clean-up would leave servers behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _say(text: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
+
+
+if __name__ == "__main__":
+    # A drill that is told to end (TERM) ends its servers too, as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    commands.run(app, "./tidings drill")

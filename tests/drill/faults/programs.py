@@ -1,0 +1,63 @@
+"""The three programs of Tidings are ended."""
+
+import time
+from abc import abstractmethod
+
+from tests.drill.faults.fault import Fault
+from tests.drill.programs import START, Programs
+from tests.drill.stage import Stage
+from tests.waiting import until
+
+
+class _Ended(Fault):
+    """Recovery counts from the end of the program, so its new start is a part of it."""
+
+    seconds = 0.0
+    _program: str
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def inject(self, stage: Stage) -> None:
+        restarts = stage.programs.restarts(self._program)
+        self._at = time.time()
+        self.end(stage.programs)
+        until(
+            lambda: stage.programs.restarts(self._program) > restarts and stage.programs.is_ready(self._program),
+            seconds=START,
+            what=f"the new start of {self._program}",
+        )
+
+    def heal(self, stage: Stage) -> float:
+        return self._at
+
+    @abstractmethod
+    def end(self, programs: Programs) -> None:
+        """End it."""
+
+
+class Killed(_Ended):
+    """kill -9: the supervisor starts it again."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self.name = f"{program}-kill"
+        self.gateway_answers = program != "gateway"
+        self.mails_may_double = program == "consumers"
+        self._program = program
+
+    def end(self, programs: Programs) -> None:
+        programs.kill(self._program)
+
+
+class Terminated(_Ended):
+    """SIGTERM: it ends in order, and the supervisor starts it again."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self.name = f"{program}-term"
+        self.gateway_answers = program != "gateway"
+        self._program = program
+
+    def end(self, programs: Programs) -> None:
+        programs.terminate(self._program)
