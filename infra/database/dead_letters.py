@@ -1,10 +1,11 @@
 """The dead letters: what was given up, one row for each event and consumer, and the views of it that operators need."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import Boolean, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 from uuid_utils.compat import uuid7
@@ -38,7 +39,8 @@ _CLOSE = (
 )
 _CLOSE_HANDLED = (
     update(_LETTER)
-    .where(_LETTER.c.id.in_(bindparam("letters", expanding=True)), _LETTER.c.state == "waiting", ALREADY_HANDLED)
+    .where(_LETTER.c.id.in_(bindparam("letters", expanding=True)), _LETTER.c.state.in_(("waiting", "queued")))
+    .where(ALREADY_HANDLED)
     .values(state="handled", closed_at=bindparam("now"), closed_with="handled by another delivery")
 )
 _KEYS = select(_LETTER.c.id, _LETTER.c.consumer, _LETTER.c.key).where(
@@ -63,9 +65,9 @@ def keys_of(session: Session, letter_ids: list[str]) -> dict[tuple[str, str], st
     return {(row.id, row.consumer): row.key for row in rows}
 
 
-def close_already_handled(session: Session, letter_ids: list[str]) -> None:
-    """Close those of the waiting ones whose consumer is through with the event by another way."""
-    session.connection().execute(_CLOSE_HANDLED, {"letters": letter_ids, "now": datetime.now(UTC)})
+def close_already_handled(session: Session, letter_ids: Sequence[str]) -> None:
+    """Close those of the waiting and queued ones whose consumer is through with the event by another way."""
+    session.connection().execute(_CLOSE_HANDLED, {"letters": list(letter_ids), "now": datetime.now(UTC)})
 
 
 def page(session: Session, wanted: Filter, *, before: str | None = None, limit: int = 50) -> list[DeadLetter]:
@@ -141,11 +143,13 @@ def close_handled(session: Session, dead_letter_id: str, *, consumer: str) -> No
 def _keeping(insert: Any) -> Any:
     row, new = _LETTER.c, insert(_LETTER)
     now = new.excluded
+    # A late copy of an earlier failure must not look like the end of the replay that is under way; one with the same
+    # time is the very message that was kept already.
+    ended = bindparam("ended", type_=Boolean) & (now.last_failed_at != row.last_failed_at)
     reopened = or_(
         row.state.in_(CLOSED) & (now.last_failed_at > row.closed_at),
-        (row.state == "replaying") & (bindparam("ended") | (now.last_failed_at > row.replayed_at)),
+        (row.state == "replaying") & (ended | (now.last_failed_at > row.replayed_at)),
     )
-    # A late copy of an earlier failure must not look like the end of the replay that is under way.
     total = case((reopened, row.attempts + now.attempts), (now.attempts > row.attempts, now.attempts))
     newest = ("reason", "exception", "error", "frame", "fingerprint", "version")
     return new.on_conflict_do_update(

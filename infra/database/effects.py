@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlmodel import Session
 
 from infra.database.tables import Effect, table
@@ -26,6 +26,7 @@ _SENT = update(_EFFECT).where(*_KEY).values(state="sent", sent_at=bindparam("at"
 _FAILED = (
     update(_EFFECT).where(*_KEY).values(state=bindparam("now"), error=bindparam("text"), busy_until=bindparam("at"))
 )
+_FORGET = delete(_EFFECT).where(_KEY[0], _KEY[1])
 _TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), busy_until=bindparam("until"))
 #: How long an effect belongs to the process that began it. One that dies delays its effects by as much; one that is
 #: slower may be overtaken, and the effect happens twice.
@@ -64,6 +65,13 @@ def mark_failed(session: Session, intent: Intent, error: str, *, unknown: bool) 
     """Write why it did not happen, or that nobody knows whether it did."""
     values = {"now": "unknown" if unknown else "intended", "text": error, "at": datetime.now(UTC)}
     session.connection().execute(_FAILED, {**_key(intent), **values})
+
+
+def forget(session: Session, keys: Sequence[tuple[str, str]]) -> None:
+    """Let the effects of these (event id and consumer) be intended and performed again, with the same keys."""
+    rows = [{"event": event_id, "who": consumer} for event_id, consumer in keys]
+    if rows:
+        session.connection().execute(_FORGET, rows)
 
 
 def of_event(session: Session, event_id: str) -> list[Effect]:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from infra.database.tables import Inbox, table
+from infra.database.tables import Inbox, UtcDateTime, table
 
 _INBOX = table(Inbox)
 _KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam("who"))
@@ -17,6 +17,9 @@ _LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
 _OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
 _OWE = update(_INBOX).where(*_KEY).values(state="committed")
 _SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None, retry_at=None)
+_REOPEN = update(_INBOX).where(*_KEY).values(state="retrying", attempts=0, retry_at=bindparam("now", type_=UtcDateTime))
+_REOPEN_DEAD = _REOPEN.where(_INBOX.c.state == "dead")
+_REOPEN_ALL = _REOPEN.values(handled_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,16 @@ def fail(session: Session, delivery: Delivery, error: str, retry_at: datetime | 
     values = {**_values(delivery), "state": state, "handled_at": None, "error": error, "retry_at": retry_at}
     first_at: datetime | None = session.connection().execute(_failures(session), values).scalar_one_or_none()
     return first_at or delivery.begun_at
+
+
+def reopen(session: Session, keys: Sequence[tuple[str, str]], *, force: bool) -> None:
+    """Let these (event id and consumer) come again, from their first try on; the very first try's time stays.
+
+    What a handler has committed it does not do again, only the effects that are missing; with force all of it.
+    """
+    rows = [{"event": event_id, "who": consumer, "now": datetime.now(UTC)} for event_id, consumer in keys]
+    if rows:
+        session.connection().execute(_REOPEN_ALL if force else _REOPEN_DEAD, rows)
 
 
 def of_event(session: Session, event_id: str) -> list[Inbox]:

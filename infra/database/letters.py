@@ -16,9 +16,9 @@ _SAME = ("consumer", "type", "reason", "subject", "fingerprint", "event_id")
 #: States that an operator or a replay has ended.
 CLOSED = ("handled", "discarded", "superseded")
 #: The letter's event is what its key says it is: not merely an id that stands in a body which is no event.
-_IS_OF_EVENT = _LETTER.c.key == _LETTER.c.consumer + "/" + _LETTER.c.event_id
+IS_OF_EVENT = _LETTER.c.key == _LETTER.c.consumer + "/" + _LETTER.c.event_id
 #: Its consumer is through with the event, by whatever way.
-ALREADY_HANDLED = _IS_OF_EVENT & (
+ALREADY_HANDLED = IS_OF_EVENT & (
     select(1)
     .where(_INBOX.c.event_id == _LETTER.c.event_id, _INBOX.c.consumer == _LETTER.c.consumer)
     .where(_INBOX.c.state == "handled")

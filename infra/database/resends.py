@@ -1,6 +1,6 @@
 """Messages for one consumer's queue alone: added in a transaction by a replay or the sweep, sent by the relay."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,16 +9,18 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
+from infra.database.engine import ADDED_EVENTS
 from infra.database.recovery_tables import Resend
 from infra.database.tables import table
 
 _RESEND = table(Resend)
-_ADD = {
-    name: dialect.insert(_RESEND).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 _WAITING = select(_RESEND).order_by(_RESEND.c.sequence).limit(bindparam("most"))
-_REMOVE = delete(_RESEND).where(_RESEND.c.sequence.in_(bindparam("rows", expanding=True)))
+_OTHERS_WAITING = _WAITING.where(_RESEND.c.consumer.not_in(bindparam("held", expanding=True)))
+_REMOVE = delete(_RESEND).where(
+    _RESEND.c.sequence == bindparam("row"),
+    # One that has become a replay while it was sent for the sweep is sent once more: only that closes the letter.
+    func.coalesce(_RESEND.c.dead_letter_id, "") == bindparam("letter"),
+)
 _COUNT = select(func.count()).select_from(_RESEND)
 
 
@@ -35,34 +37,56 @@ class Addressed:
 
 
 def add(session: Session, messages: Sequence[Addressed]) -> int:
-    """Have the relay send these; one that waits for the same consumer already is left out. Gives how many are new."""
-    now = datetime.now(UTC)
-    rows: list[dict[str, Any]] = [
-        {
-            "consumer": one.consumer,
-            "event_id": one.event_id,
-            "type": one.type,
-            "body": one.body,
-            "dead_letter_id": one.dead_letter_id,
-            "added_at": now,
-        }
-        for one in messages
-    ]
-    connection = session.connection()
-    return sum(connection.execute(_ADD[connection.dialect.name], row).rowcount for row in rows)
+    """Have the relay send these; what waits for the same consumer already is sent once. Gives how many are new.
+
+    A replay of what waits for the sweep makes a replay of it, and counts as new.
+    """
+    now, connection = datetime.now(UTC), session.connection()
+    added = sum(connection.execute(_ADD[connection.dialect.name], _row(one, now)).rowcount for one in messages)
+    if added:
+        session.info[ADDED_EVENTS] = True
+    return added
 
 
-def waiting(session: Session, limit: int) -> list[Resend]:
-    """The next ones to send, in the order in which they were added."""
-    rows = session.connection().execute(_WAITING, {"most": limit})
+def waiting(session: Session, limit: int, *, without: Collection[str] = ()) -> list[Resend]:
+    """The next ones to send, in the order in which they were added; those for these consumers are left out."""
+    statement, query = _WAITING, {"most": limit}
+    if without:
+        statement, query = _OTHERS_WAITING, {"most": limit, "held": list(without)}  # type: ignore[dict-item]
+    rows = session.connection().execute(statement, query)
     return [Resend(**row._mapping) for row in rows]  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
-def remove(session: Session, sequences: Sequence[int]) -> None:
-    """Take rows out: the broker has confirmed them."""
-    session.connection().execute(_REMOVE, {"rows": sequences})
+def remove(session: Session, sent: Sequence[Resend]) -> None:
+    """Take these out: the broker has confirmed them, or will never take them."""
+    if sent:
+        rows = [{"row": one.sequence, "letter": one.dead_letter_id or ""} for one in sent]
+        session.connection().execute(_REMOVE, rows)
 
 
 def count(session: Session) -> int:
     """How many wait."""
     return int(session.connection().execute(_COUNT).scalar_one())
+
+
+def _row(one: Addressed, now: datetime) -> dict[str, Any]:
+    return {
+        "consumer": one.consumer,
+        "event_id": one.event_id,
+        "type": one.type,
+        "body": one.body,
+        "dead_letter_id": one.dead_letter_id,
+        "added_at": now,
+    }
+
+
+def _adding(insert: Any) -> Any:
+    new = insert(_RESEND)
+    return new.on_conflict_do_update(
+        index_elements=["consumer", "event_id"],
+        set_={"dead_letter_id": new.excluded.dead_letter_id},
+        where=_RESEND.c.dead_letter_id.is_(None) & new.excluded.dead_letter_id.is_not(None),
+    ).execution_options(preserve_rowcount=True)
+
+
+_ADD = {name: _adding(dialect.insert) for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))}

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from events.envelope import decode
+from events.errors import UndecodableEvent
 from infra.errors import MessageRefused
 from infra.rabbitmq.topology import EVENTS
 
@@ -13,6 +15,8 @@ CONTENT_TYPE = "application/cloudevents+json"
 ATTEMPT = "x-attempt"
 #: Header with the W3C trace context.
 TRACEPARENT = "traceparent"
+#: Bytes of a short string of AMQP 0-9-1.
+_SHORT = 255
 #: Header of ours on what an operator sent again.
 REPLAY = "x-replay"
 #: Header of ours on a replay: the dead letter that it is of.
@@ -59,3 +63,34 @@ def event_message(event_id: str, event_type: str, body: bytes) -> Message:
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MessageRefused(f"The event {event_id} cannot be read ({type(error).__name__}).") from None
+
+
+def resent_message(
+    consumer: str, body: bytes, *, name: str, event_type: str | None, dead_letter: str | None
+) -> Message:
+    """The same bytes once more, for one consumer's queue alone, as their first try; `dead_letter` makes it a replay.
+
+    They need not be an event: then their consumer says so again, or not any more.
+    """
+    try:
+        event = decode(body)
+    except UndecodableEvent:
+        event = None
+    trace = {TRACEPARENT: event.traceparent} if event and event.traceparent else {}
+    replay = {} if dead_letter is None else {REPLAY: True, DEAD_LETTER: dead_letter}
+    return Message(
+        exchange="",
+        routing_key=consumer,
+        body=body,
+        message_id=name,
+        type=_short(event_type),
+        headers={ATTEMPT: 1, **trace, **replay},
+        correlation_id=event.correlation_id if event else None,
+        timestamp=event.time if event else None,
+        app_id=_short(event.source if event else None),
+    )
+
+
+def _short(text: str | None) -> str:
+    """Text that AMQP takes as a property; longer text is left out."""
+    return text if text and len(text.encode()) <= _SHORT else ""

@@ -38,6 +38,10 @@ class Holds:
         self._types: dict[str, Hold] = {}
         self._rows: dict[int, Hold] = {}
 
+    def like(self) -> "Holds":
+        """An empty one with the same pauses."""
+        return Holds(first=self._first, longest=self._longest, clock=self._clock)
+
     @property
     def problem(self) -> str | None:
         """What a person should know, in one line."""

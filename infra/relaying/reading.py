@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from infra.database import consumers, outbox
+from infra.database import consumers, outbox, resends
 from infra.database.engine import Database
 from infra.database.outbox import Due
+from infra.database.recovery_tables import Resend
 from infra.rabbitmq.topology import Consumer
 
 T = TypeVar("T")
@@ -32,6 +33,10 @@ class Reading:
             return due, None if due else outbox.next_at(session, now=now)
 
         return await self._read(look)
+
+    async def resends(self, most: int, without: Collection[str]) -> list[Resend]:
+        """What waits to be sent to one consumer's queue alone, but for these consumers."""
+        return await self._read(lambda session: resends.waiting(session, most, without=without))
 
     async def consumers(self) -> list[Consumer]:
         """Whose queues to declare."""

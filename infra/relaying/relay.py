@@ -31,6 +31,7 @@ from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
 from infra.relaying.pace import Pace
 from infra.relaying.reading import Reading
+from infra.relaying.resending import Resending
 from infra.relaying.tenure import Tenure
 from infra.relaying.trouble import Trouble
 
@@ -63,6 +64,7 @@ class Relay:
         self._tenure = Tenure(database, Holding(LEASE, holder, LEASE_SECONDS))
         self._holds = holds or Holds()
         self._reading = Reading(database)
+        self._resending = Resending(database, self._reading, publisher, self._holds.like())
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pace = Pace()
@@ -86,7 +88,7 @@ class Relay:
         """Why events wait here, in one line for readiness; None while all is well, and on a stand-by."""
         if not self._tenure.held:
             return self._tenure.trouble.problem
-        return self._trouble.problem or self._publisher.conflict or self._holds.problem
+        return self._trouble.problem or self._publisher.conflict or self._holds.problem or self._resending.problem
 
     def wake(self) -> None:
         """Look into the outbox now; may be called from any thread."""
@@ -149,10 +151,12 @@ class Relay:
         if rows:
             failpoint("relay.after-claim")
             await self._publish(rows)
-        else:
+        more = await self._resending.turn() if not rows or self._resending.is_due else False
+        if not rows:
             self._trouble.over()
-            await self._wait(upcoming)
-        if rows and len(rows) < BATCH and not self._one_by_one:
+            if not more:
+                await self._wait(upcoming)
+        elif len(rows) < BATCH and not self._one_by_one:
             await self._pace.wait()
 
     async def _publish(self, rows: Sequence[Due]) -> None:
@@ -233,8 +237,7 @@ class Relay:
         seconds = [POLL]
         if upcoming is not None:
             seconds.append((upcoming - datetime.now(UTC)).total_seconds())
-        if (held := self._holds.seconds()) is not None:
-            seconds.append(held)
+        seconds += [held for held in (self._holds.seconds(), self._resending.seconds()) if held is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(seconds))):
                 await self._woken.wait()

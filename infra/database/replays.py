@@ -1,0 +1,79 @@
+"""Replays: given-up messages on their way to their consumer again, and what becomes of those that never come back."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, or_, update
+from sqlmodel import Session
+
+from infra.database import dead_letters, effects, inbox, resends
+from infra.database.letters import ALREADY_HANDLED, HAS_CONSUMER, IS_OF_EVENT
+from infra.database.recovery_tables import DeadLetter, Resend
+from infra.database.resends import Addressed
+from infra.database.tables import Inbox, Subscription, UtcDateTime, table
+
+_LETTER, _INBOX, _RESEND, _SUBSCRIPTION = table(DeadLetter), table(Inbox), table(Resend), table(Subscription)
+_THESE = _LETTER.c.id.in_(bindparam("letters", expanding=True))
+#: Letters that one statement names: their bodies pass through the memory of this process.
+_AT_ONCE = 100
+#: How long a replay may take: longer than all the tiers of the retries together.
+LONGEST = timedelta(hours=2)
+
+_BEGIN_ALL = (
+    update(_LETTER)
+    .where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), HAS_CONSUMER)
+    .values(state="replaying", replays=_LETTER.c.replays + 1, replayed_at=bindparam("now", type_=UtcDateTime))
+    .returning(
+        _LETTER.c.id,
+        _LETTER.c.consumer,
+        _LETTER.c.event_id,
+        _LETTER.c.type,
+        _LETTER.c.body,
+        IS_OF_EVENT.label("is_of_event"),
+    )
+)
+_BEGIN = _BEGIN_ALL.where(or_(_LETTER.c.event_id.is_(None), ~ALREADY_HANDLED))
+_REFUSE = (
+    update(_LETTER)
+    .where(_LETTER.c.id == bindparam("letter"), _LETTER.c.state == "replaying")
+    .values(state="waiting", error=bindparam("text"))
+)
+
+
+def begin(session: Session, letter_ids: Sequence[str], *, force: bool = False) -> int:
+    """Have these waiting or queued letters delivered again, each to its own consumer; gives how many were begun.
+
+    Those whose consumer is through with the event by another way are closed instead; with force they are begun too,
+    and effects that happened may happen again. Those whose consumer is gone stay as they are.
+    """
+    return sum(_begin(session, ids, force) for ids in _in_portions(list(letter_ids)))
+
+
+def refuse(session: Session, letter_id: str, reason: str) -> None:
+    """A replay cannot be sent at all: its letter waits again, with the reason."""
+    session.connection().execute(_REFUSE, {"letter": letter_id, "text": reason})
+
+
+def _begin(session: Session, letter_ids: list[str], force: bool) -> int:
+    if not force:
+        dead_letters.close_already_handled(session, letter_ids)
+    query = {"letters": letter_ids, "now": datetime.now(UTC)}
+    begun = session.connection().execute(_BEGIN_ALL if force else _BEGIN, query).all()
+    keys = [(row.event_id, row.consumer) for row in begun if row.is_of_event]
+    inbox.reopen(session, keys, force=force)
+    if force:
+        effects.forget(session, keys)
+    resends.add(session, [_addressed(row) for row in sorted(begun, key=lambda row: row.id)])
+    return len(begun)
+
+
+def _addressed(row: Any) -> Addressed:
+    """The same bytes; the id that stands in a body which is no event is not one to tell messages apart by."""
+    event_id = row.event_id if row.is_of_event else None
+    return Addressed(row.consumer, row.body, event_id, row.type, row.id)
+
+
+def _in_portions(letter_ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(letter_ids), _AT_ONCE):
+        yield letter_ids[start : start + _AT_ONCE]
