@@ -1,7 +1,7 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
 import secrets
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
 from infra.recovery.duties import Duties
+from infra.relaying import emptying
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
@@ -60,16 +61,13 @@ def declare(settings: Settings) -> list[str]:
         BrokerUnavailable: RabbitMQ is; the consumers are recorded, and the relay will declare their queues.
     """
     _report(discover(settings))
-    database = connect(settings.database)
-    try:
+    with ExitStack() as stack:
+        database = connect(settings.database)
+        stack.callback(database.close)
         _record(database)
-    finally:
-        database.close()
-    publisher = BlockingPublisher(settings.rabbitmq, name="declare")
-    try:
-        _declare(publisher)
-    finally:
-        publisher.close()
+        publisher = BlockingPublisher(settings.rabbitmq, name="declare")
+        stack.callback(publisher.close)
+        _declare(publisher, database)
     return [subscription.consumer for subscription in recorded()]
 
 
@@ -93,7 +91,7 @@ def _compose(settings: Settings) -> None:
     broker = TidingsBroker(
         settings.rabbitmq,
         publish=publisher.publish,
-        redeclare=lambda: publisher.declare(_topology()),
+        redeclare=lambda: _declare(publisher, database),
         grace=GRACE,
     )
     performers = {**effects.performers(), "mail": _mailer(settings).perform}
@@ -102,18 +100,20 @@ def _compose(settings: Settings) -> None:
     for subscription in recorded():
         broker.attach(subscription, deliveries.handler(subscription))
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
-        _declare(publisher)
+        _declare(publisher, database)
     broker.accompany(Duties(database, {}, holder=f"consumers {here()} {secrets.token_hex(4)}"))
     broker.install()
     server = _probes(settings, broker, database)
     _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
 
 
-def _declare(publisher: BlockingPublisher) -> None:
+def _declare(publisher: BlockingPublisher, database: Database) -> None:
     try:
         publisher.declare(_topology())
     except TopologyConflict as error:  # all the rest is declared, and the old queue works as it did
         _log.warning("topology conflict", error=str(error))
+    finally:
+        emptying.write_down_now(database, publisher.made)
 
 
 def _mailer(settings: Settings) -> Mailer:

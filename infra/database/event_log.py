@@ -1,6 +1,7 @@
 """The event log: every event that the broker has confirmed, at positions without a gap."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, func, insert, select
@@ -30,10 +31,25 @@ _MOVE = (
     .execution_options(preserve_rowcount=True)
 )
 _FIND = select(_LOG).where(_LOG.c.event_id == bindparam("event"))
+_AT = (
+    select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body)
+    .where(_LOG.c.position.in_(bindparam("positions", expanding=True)))
+    .order_by(_LOG.c.position)
+)
 _LAST = select(func.coalesce(func.max(_LOG.c.position), 0))
 #: A lease that is new, because somebody deleted its row, counts on where the log ends.
 _RAISE = leases.raising(_LAST.scalar_subquery())
 _LOGGED = select(_LOG.c.event_id).where(_LOG.c.event_id.in_(bindparam("events", expanding=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An event as it was published."""
+
+    position: int
+    event_id: str
+    type: str
+    body: str = field(repr=False)
 
 
 def publish(session: Session, rows: Sequence[Due], *, lease: Holding) -> int:
@@ -67,6 +83,11 @@ def find(session: Session, event_id: str) -> EventLog | None:
     """The log's row of an event."""
     row = session.connection().execute(_FIND, {"event": event_id}).one_or_none()
     return None if row is None else EventLog(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
+
+
+def at(session: Session, positions: Collection[int]) -> list[Logged]:
+    """The events at these positions, in order."""
+    return [Logged(*row) for row in session.connection().execute(_AT, {"positions": list(positions)})]
 
 
 def last_position(session: Session) -> int:

@@ -78,7 +78,8 @@ def fail(session: Session, delivery: Delivery, error: str, retry_at: datetime | 
     Gives when the event's very first try began.
     """
     state = "dead" if retry_at is None else "retrying"
-    values = {**_values(delivery), "state": state, "handled_at": None, "error": error, "retry_at": retry_at}
+    ended = {"error": error, "failed_at": datetime.now(UTC), "retry_at": retry_at}
+    values = {**_values(delivery), "state": state, "handled_at": None, **ended}
     first_at: datetime | None = session.connection().execute(_failures(session), values).scalar_one_or_none()
     return first_at or delivery.begun_at
 
@@ -121,7 +122,7 @@ def _failure(insert: Any) -> Any:
     new = insert(_INBOX)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
-        set_={name: new.excluded[name] for name in ("state", "attempts", "error", "retry_at")},
+        set_={name: new.excluded[name] for name in ("state", "attempts", "error", "failed_at", "retry_at")},
         where=_INBOX.c.state != "handled",
     ).returning(_INBOX.c.first_at)
 

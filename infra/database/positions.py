@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, exists, update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session
 
-from infra.database import consumers, event_log, unsettled
-from infra.database.tables import BIG, EventLog, Subscription, UtcDateTime, table
-from infra.database.unsettled import Open
+from infra.database import consumers, event_log, settling, unsettled
+from infra.database.settling import Open
+from infra.database.tables import BIG, Subscription, table
 
-_LOG, _SUBSCRIPTION = table(EventLog), table(Subscription)
+_SUBSCRIPTION = table(Subscription)
 _WHO = _SUBSCRIPTION.c.consumer == bindparam("who")
 _RAISE = (
     update(_SUBSCRIPTION)
@@ -19,15 +19,6 @@ _RAISE = (
     .values(scanned=bindparam("end", type_=BIG))
 )
 _COUNT = update(_SUBSCRIPTION).where(_WHO).values(resent=_SUBSCRIPTION.c.resent + bindparam("more", type_=BIG))
-_EMPTIED = (
-    update(_SUBSCRIPTION)
-    .where(
-        _SUBSCRIPTION.c.consumer.in_(bindparam("queues", expanding=True)),
-        exists().where(_LOG.c.position > _SUBSCRIPTION.c.since).correlate(_SUBSCRIPTION),
-    )
-    .values(emptied_at=bindparam("now", type_=UtcDateTime))
-    .returning(_SUBSCRIPTION.c.consumer)
-)
 #: Events after the scan that are looked at one by one; those beyond count as not settled.
 _LOOKED_AT = 10_000
 
@@ -59,16 +50,16 @@ def standing(session: Session) -> dict[str, Standing]:
 def of(session: Session, row: Subscription, last: int) -> Standing:
     """Where one consumer stands, `last` being the log's last position."""
     who, types = row.consumer, row.types
-    end = unsettled.slice_end(session, types, row.scanned, last, _LOOKED_AT)
-    ahead = unsettled.summary_between(session, who, types, row.scanned, end)
-    found = unsettled.merged([unsettled.recorded_open(session, who), ahead])
+    end = settling.slice_end(session, types, row.scanned, last, _LOOKED_AT)
+    ahead = settling.summary_between(session, who, types, row.scanned, end)
+    found = settling.merged([unsettled.still_open(session, who), ahead])
     return Standing(
         settled=max(row.scanned, end) if found.position is None else found.position - 1,
         last=last,
-        lag_events=found.count + unsettled.count_after(session, types, end, last),
+        lag_events=found.count + settling.count_after(session, types, end, last),
         lag_seconds=_age(found.published_at),
         resent=row.resent,
-        unsettled=unsettled.recorded(session, who),
+        unsettled=unsettled.count(session, who),
     )
 
 
@@ -83,15 +74,6 @@ def advance(session: Session, consumer: str, before: int, end: int, left: Sequen
 def count_resent(session: Session, consumer: str, more: int) -> None:
     """Add to the number of events that were sent again."""
     session.connection().execute(_COUNT, {"who": consumer, "more": more})
-
-
-def note_emptied(session: Session, queues: Sequence[str]) -> list[str]:
-    """Write that these queues were made anew, so nothing that was published before waits in them; gives whose.
-
-    A queue that is made for the first time has lost nothing, as long as no event came after its consumer was recorded.
-    """
-    query = {"queues": list(queues), "now": datetime.now(UTC)}
-    return sorted(session.connection().execute(_EMPTIED, query).scalars())
 
 
 def _age(published_at: datetime | None) -> float:

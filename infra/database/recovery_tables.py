@@ -83,6 +83,15 @@ class Unsettled(SQLModel, table=True):
     resent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Emptied(SQLModel, table=True):
+    """A queue, of a consumer or another, that the broker was found without; it was made anew."""
+
+    __tablename__ = "emptied"
+    queue: str = Field(primary_key=True)
+    #: When that was done last: what was published before does not wait there any more.
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class Pause(SQLModel, table=True):
     """A consumer that takes no messages: there is a row for as long as it is paused."""
 

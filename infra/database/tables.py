@@ -54,8 +54,6 @@ class Subscription(SQLModel, table=True):
     declared_at: datetime = Field(sa_type=UtcDateTime)
     #: Every event up to this position is settled (handled, or kept as a dead letter), or has a row in `unsettled`.
     scanned: int = Field(default=0, sa_type=BIG)
-    #: When the broker was last found without its queue: what was published before is not waiting there any more.
-    emptied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: Events that the sweep sent to it again, in all.
     resent: int = Field(default=0, sa_type=BIG)
 
@@ -107,6 +105,8 @@ class Inbox(SQLModel, table=True):
     first_at: datetime = Field(sa_type=UtcDateTime)
     handled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = None
+    #: When its last try failed, if one did.
+    failed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: While it is retrying: when its copy returns from the tier.
     retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

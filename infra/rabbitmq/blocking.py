@@ -1,7 +1,9 @@
 """The publisher for threads: it lives in an event loop of its own, and a call returns when the broker has confirmed."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
+from datetime import datetime
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -37,6 +39,15 @@ class BlockingPublisher:
             TopologyConflict: a queue exists with other arguments; all the rest is declared.
         """
         self._portal.call(self._declare, consumers)
+
+    def inspect(self, consumers: Sequence[Consumer]) -> Future[dict[str, int]]:
+        """Declare what is missing of queues and bindings, meanwhile; see `Publisher.inspect` for what comes of it."""
+        return self._portal.start_task_soon(self._publisher.inspect, consumers)
+
+    @property
+    def made(self) -> dict[str, datetime]:
+        """Queues that were missing and were made again here -> when; whoever writes it down takes it out."""
+        return self._publisher.made
 
     def close(self) -> None:
         """Close the connection and end the loop's thread."""

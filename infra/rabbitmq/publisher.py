@@ -2,26 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
 
 import structlog
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError, PublishError
-from aiormq.exceptions import ChannelAccessRefused
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from events.envelope import MAX_BYTES, event_types
 from infra.errors import (
     BrokerUnavailable,
-    ChannelRefused,
     MessageRefused,
-    NotConfirmed,
-    PublishRejected,
-    TidingsError,
     TopologyConflict,
-    Unroutable,
 )
 from infra.hosts import Turns, each
-from infra.rabbitmq import topology
+from infra.rabbitmq import refusals, topology
 from infra.rabbitmq.link import Link
 from infra.rabbitmq.messages import Message, event_message
+from infra.rabbitmq.topology import Declared
 from infra.subscriptions import EVERY_TYPE
 
 __all__ = ["Message", "Publisher", "event_message"]
@@ -44,6 +40,8 @@ class Publisher:
         self._closing: set[asyncio.Task[None]] = set()
         self._consumers: Consumers | None = None
         self._conflict: str | None = None
+        #: Queues that were missing and were made again here -> when that was done; whoever writes it down takes it out.
+        self.made: dict[str, datetime] = {}
 
     @property
     def connected(self) -> bool:
@@ -106,15 +104,23 @@ class Publisher:
         if self._conflict is not None:
             raise TopologyConflict(self._conflict)
 
+    async def inspect(self, consumers: Iterable[topology.Consumer]) -> dict[str, int]:
+        """Declare what is missing of queues and bindings; gives how many messages wait in each queue that was there.
+
+        Raises:
+            BrokerUnavailable: no connection, or it was lost.
+        """
+        await self.connect()
+        return {} if self._link is None else (await self._declare(self._link, consumers)).waiting
+
     async def declare_again(self) -> None:
         """Declare the consumers of `on_connect` once more, for something may have been deleted under way.
 
         Raises:
             BrokerUnavailable: no connection, or it was lost.
         """
-        await self.connect()
-        if self._link is not None and self._consumers is not None:
-            await self._declare(self._link, await self._consumers())
+        if self._consumers is not None:
+            await self.inspect(await self._consumers())
 
     async def close(self) -> None:
         """Close the connection; what is in flight fails."""
@@ -130,27 +136,12 @@ class Publisher:
             async with asyncio.timeout(self._deadline):
                 await link.send(message)
         except (*CONNECTION_EXCEPTIONS, TypeError, ValueError) as error:
-            raise self._failure(link, message, error) from error
+            raise refusals.of(link, message, error, self._deadline) from error
         except asyncio.CancelledError:
             link.doubtful = True
             if _is_cancelled():
                 raise
             raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
-
-    def _failure(self, link: Link, message: Message, error: BaseException) -> TidingsError:
-        what = f"the event {message.message_id} ({message.type})"
-        match error:
-            case PublishError():
-                return Unroutable(f"No queue takes {what}: declare a consumer (./tidings consumers declare).")
-            case DeliveryError():
-                return PublishRejected(f"A queue did not take {what}: it is full, or its leader is away.")
-            case TimeoutError():
-                link.doubtful = True
-                return NotConfirmed(f"RabbitMQ did not confirm {what} within {self._deadline:g} s.")
-            case TypeError() | ValueError():
-                return MessageRefused(f"AMQP cannot carry {what}: {error}.")
-            case _:
-                return _loss(link, what, error)
 
     async def _replace(self) -> None:
         if self._link is not None and self._link.is_open:
@@ -191,16 +182,21 @@ class Publisher:
                 refusal = error
         assert refusal is not None
         raise BrokerUnavailable(
-            f"RabbitMQ cannot be reached: {_text(refusal)}. Is it up, is its URL right?"
+            f"RabbitMQ cannot be reached: {refusals.text(refusal)}. Is it up, is its URL right?"
         ) from refusal
 
     async def _declare(
         self, link: Link, consumers: Iterable[topology.Consumer], *, known: Collection[str] = ()
-    ) -> None:
+    ) -> Declared:
+        found = Declared()
         try:
-            self._note(await topology.declare(link.channel, consumers, known=known))
+            await topology.declare(link.channel, consumers, found=found, known=known)
+            self._note(found.conflicts)
         except CONNECTION_EXCEPTIONS as error:
-            raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {_text(error)}.") from error
+            raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {refusals.text(error)}.") from error
+        finally:
+            self.made |= dict.fromkeys(found.made, datetime.now(UTC))
+        return found
 
     def _note(self, conflicts: Sequence[str]) -> None:
         more = f" And {len(conflicts) - 1} more." if len(conflicts) > 1 else ""
@@ -225,22 +221,7 @@ class Publisher:
             attempt.exception()  # whoever waited has it; when all of them were cancelled nobody does
 
 
-def _loss(link: Link, what: str, error: BaseException) -> TidingsError:
-    """Why a channel was lost: over this publish, over another one, or for reasons of its own."""
-    refused = isinstance(error, ChannelPreconditionFailed | ChannelAccessRefused)
-    if not refused:
-        return BrokerUnavailable(f"The connection to RabbitMQ was lost: {_text(error)}.")
-    if not link.lost_alone:
-        return ChannelRefused(f"RabbitMQ refused one of several messages: {error}.")
-    kind = MessageRefused if isinstance(error, ChannelPreconditionFailed) else PublishRejected
-    return kind(f"RabbitMQ refuses {what}: {error}.")
-
-
 def _is_cancelled() -> bool:
     """Whether this task was cancelled, rather than a future that aiormq ended with a CancelledError of its own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__

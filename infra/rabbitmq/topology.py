@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused
 
 #: Topic exchange of all events; the routing key is the event's type.
 EVENTS = "events"
@@ -30,6 +32,18 @@ Arguments = dict[str, Any]
 #: At-least-once silently falls back to at-most-once without `reject-publish`.
 _AT_LEAST_ONCE = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 _EVENTS_DESCRIPTION = "Every event, under its type as routing key"
+
+
+@dataclass(slots=True)
+class Declared:
+    """What a declaration found on the broker."""
+
+    #: What exists with other arguments and is used as it is, a line each.
+    conflicts: list[str] = field(default_factory=list)
+    #: Queues that did not exist and were made: nothing that was published before waits in them.
+    made: list[str] = field(default_factory=list)
+    #: Messages that wait in each of the other queues; those that are delivered and not acked do not count.
+    waiting: dict[str, int] = field(default_factory=dict)
 
 
 def consumer_queue_arguments(description: str) -> Arguments:
@@ -72,14 +86,15 @@ async def declare(
     open_channel: Callable[[], Awaitable[AbstractChannel]],
     consumers: Iterable[Consumer],
     *,
+    found: Declared,
     known: Collection[str] = (),
-) -> list[str]:
+) -> None:
     """Declare everything, and before each queue what it dead-letters to; what exists already stays as it is.
 
-    Gives the conflicts, a line each: what exists with other arguments is used as it is. A consumer's queue is unbound
-    from those of the `known` keys that the consumer does not list.
+    `found` is filled, up to where this raises if it does. A consumer's queue is unbound from those of the `known` keys
+    that the consumer does not list.
     """
-    declaring = _Declaring(open_channel)
+    declaring = _Declaring(open_channel, found)
     await declaring.exchange(DEAD, ExchangeType.FANOUT)
     await declaring.queue(DEAD_LETTERS, dead_letters_queue_arguments(), bound_to=DEAD)
     await declaring.exchange(EVENTS, ExchangeType.TOPIC, {"x-description": _EVENTS_DESCRIPTION})
@@ -90,16 +105,15 @@ async def declare(
         await declaring.queue(name, consumer_queue_arguments(description), bound_to=EVENTS, keys=types)
         await declaring.unbind(name, EVENTS, [key for key in known if key not in types])
     await declaring.close()
-    return declaring.conflicts
 
 
 class _Declaring:
     """Declares one thing after the other; a conflict costs the channel, and not what follows."""
 
-    def __init__(self, open_channel: Callable[[], Awaitable[AbstractChannel]]) -> None:
+    def __init__(self, open_channel: Callable[[], Awaitable[AbstractChannel]], found: Declared) -> None:
         self._open = open_channel
         self._channel: AbstractChannel | None = None
-        self.conflicts: list[str] = []
+        self._found = found
 
     async def exchange(self, name: str, kind: ExchangeType, arguments: Arguments | None = None) -> None:
         channel = await self._opened()
@@ -107,12 +121,15 @@ class _Declaring:
             await channel.declare_exchange(name, kind, durable=True, arguments=arguments, timeout=DEADLINE)
 
     async def queue(self, name: str, arguments: Arguments, *, bound_to: str, keys: Sequence[str] = ("",)) -> None:
+        is_missing = await self._look(name)
         channel = await self._opened()
         with self._noting("queue", name):
             await channel.declare_queue(name, durable=True, arguments=arguments, timeout=DEADLINE)
         queue = await (await self._opened()).get_queue(name, ensure=False)
         for key in keys:
             await queue.bind(bound_to, key, timeout=DEADLINE)
+        if is_missing:
+            self._found.made.append(name)
 
     async def unbind(self, name: str, exchange: str, keys: Iterable[str]) -> None:
         """To unbind what is not bound is no error."""
@@ -123,6 +140,17 @@ class _Declaring:
     async def close(self) -> None:
         if self._channel is not None:
             await self._channel.close()
+
+    async def _look(self, name: str) -> bool:
+        """Whether the queue is missing, as far as we may know; if not, note what waits in it."""
+        channel = await self._opened()
+        try:
+            queue = await channel.declare_queue(name, passive=True, timeout=DEADLINE)
+        except (ChannelNotFoundEntity, ChannelAccessRefused) as error:
+            self._channel = None  # the broker closed it
+            return isinstance(error, ChannelNotFoundEntity)
+        self._found.waiting[name] = queue.declaration_result.message_count or 0
+        return False
 
     async def _opened(self) -> AbstractChannel:
         if self._channel is None:
@@ -135,7 +163,7 @@ class _Declaring:
             yield
         except ChannelPreconditionFailed as error:
             self._channel = None  # the broker closed it
-            self.conflicts.append(
+            self._found.conflicts.append(
                 f"The {kind} {name!r} exists on the broker with other arguments ({error}). "
                 f"Empty it, delete it in the management UI, and run ./tidings consumers declare."
             )

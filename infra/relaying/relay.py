@@ -26,7 +26,7 @@ from infra.errors import (
 )
 from infra.faults import failpoint
 from infra.rabbitmq.publisher import Publisher, event_message
-from infra.relaying import batches, faltering
+from infra.relaying import batches, emptying, faltering
 from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
 from infra.relaying.pace import Pace
@@ -142,6 +142,7 @@ class Relay:
 
     async def _turn(self) -> None:
         await self._publisher.connect()
+        await emptying.write_down(self._database, self._publisher.made)
         await self._look_at_conflict()
         self._woken.clear()
         held = self._holds.waiting()

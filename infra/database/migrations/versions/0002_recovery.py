@@ -23,17 +23,18 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them away."""
-    for name in ("audit", "operation", "pause", "unsettled", "resend", "dead_letter"):
+    for name in ("audit", "operation", "pause", "emptied", "unsettled", "resend", "dead_letter"):
         op.drop_table(name)
-    op.drop_column("inbox", "retry_at")
-    for name in ("resent", "emptied_at", "scanned"):
+    for name in ("retry_at", "failed_at"):
+        op.drop_column("inbox", name)
+    for name in ("resent", "scanned"):
         op.drop_column("subscription", name)
 
 
 def _columns() -> None:
+    op.add_column("inbox", sa.Column("failed_at", TIME))
     op.add_column("inbox", sa.Column("retry_at", TIME))
     op.add_column("subscription", sa.Column("scanned", BIG, nullable=False, server_default="0"))
-    op.add_column("subscription", sa.Column("emptied_at", TIME))
     op.add_column("subscription", sa.Column("resent", BIG, nullable=False, server_default="0"))
     op.execute("UPDATE subscription SET scanned = since")
 
@@ -93,6 +94,7 @@ def _sweep() -> None:
         sa.Column("resent_at", TIME),
         **BY_KEY,
     )
+    op.create_table("emptied", sa.Column("queue", sa.String(), primary_key=True), sa.Column("at", TIME, nullable=False))
 
 
 def _operators() -> None:
