@@ -1,8 +1,9 @@
 """A worker of ours in the test's own process, on a real broker, with the publishes and outcomes it made."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pika
@@ -12,6 +13,7 @@ from infra.errors import BrokerUnavailable
 from infra.outcomes import Done, Incoming, Outcome
 from infra.rabbitmq.broker import TidingsBroker
 from infra.rabbitmq.messages import Message
+from infra.rabbitmq.modes import Mode
 from infra.rabbitmq.topology import consumer_queue_arguments
 from infra.subscriptions import Subscription
 from tests.brokers import BrokerApi
@@ -65,9 +67,15 @@ class Bench:
 
     @contextlib.contextmanager
     def working(
-        self, handles: dict[str, Handle], *, attached: bool = True, timeout: float = 60.0, **options: Any
+        self,
+        handles: dict[str, Handle],
+        *,
+        attached: bool = True,
+        timeout: float = 60.0,
+        modes: Mapping[str, Mode] = MappingProxyType({}),
+        **options: Any,
     ) -> Iterator[TidingsBroker]:
-        """Meanwhile a worker runs with these consumers; `attached` waits until it consumes."""
+        """Meanwhile a worker runs with these consumers; `attached` waits until those consume that have no mode."""
         concurrency, companions = options.pop("concurrency", 4), options.pop("companions", ())
         settings: dict[str, Any] = {
             "publish": self.publish,
@@ -81,11 +89,16 @@ class Bench:
             )
         for companion in companions:
             broker.accompany(companion)
+        for queue, mode in modes.items():
+            broker.turn(queue, mode)
         worker = self.worker = Worker(broker, worker_threads=broker.threads, worker_timeout=100)
         worker.start()
         try:
             if attached:
-                until(lambda: all(broker.attached.values()), what="the consumers' attachment")
+                until(
+                    lambda: all(broker.attached[name] for name in handles if name not in modes),
+                    what="the consumers' attachment",
+                )
             yield broker
         finally:
             worker.stop(timeout=20_000)

@@ -1,6 +1,7 @@
 """Which delivery tags of one channel to acknowledge next, in as few frames as possible."""
 
 from collections import deque
+from collections.abc import Iterable
 
 
 class Acks:
@@ -26,10 +27,10 @@ class Acks:
         """Leave a tag out from now on: it was given back, and an ack that names it last would close the channel."""
         self._open.remove(tag)
 
-    def forget_from(self, tag: int) -> None:
-        """Leave out this tag and every later one."""
-        while self._open and self._open[-1] >= tag:
-            self._open.pop()
+    def forget_all(self, tags: Iterable[int]) -> None:
+        """Leave out many at once."""
+        left_out = set(tags)
+        self._open = deque(tag for tag in self._open if tag not in left_out)
 
     def prefix(self) -> int | None:
         """The greatest tag up to which everything is finished since the last call, None if there is none."""

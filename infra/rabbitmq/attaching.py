@@ -70,9 +70,11 @@ class Attaching:
             return
         if epoch is None:
             self._attach(lane)
-        elif (channel := epoch.open_channel) is not None and epoch.mode is not lane.mode and not epoch.cancelling:
-            step = self._consume if epoch.mode is Mode.PAUSED else self._cancel
-            step(lane, epoch, channel)
+        elif (channel := epoch.open_channel) is not None and not epoch.cancelling:
+            lane.go_on()  # which may be all that a probe needs
+            if epoch.mode is not lane.mode:
+                step = self._consume if epoch.mode is Mode.PAUSED else self._cancel
+                step(lane, epoch, channel)
 
     def epochs(self) -> Iterator[Epoch]:
         """The epochs that have not ended."""
@@ -95,12 +97,13 @@ class Attaching:
 
     def _consume(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
         epoch.mode = lane.mode
+        epoch.consumers += 1
         prefetch = 1 if epoch.mode is Mode.PROBING else lane.prefetch
         channel.basic_qos(prefetch_count=prefetch)
         channel.basic_consume(
             lane.queue,
             on_message_callback=self._taking(lane, epoch),
-            consumer_tag=f"{lane.queue} {here()}",
+            consumer_tag=_tag(lane.queue, epoch.consumers),
             callback=partial(self._consuming, lane, epoch, prefetch),
         )
 
@@ -123,13 +126,14 @@ class Attaching:
     def _cancel(self, lane: Lane, epoch: Epoch, channel: Channel) -> None:
         # What arrives before the broker has answered is rejected by pika, back to the queue.
         epoch.cancelling, epoch.attached = True, False
-        if epoch.mode is Mode.RUNNING:  # a probe's one message is to be tried
-            epoch.hand_back(lane.unstarted())
         for tag in channel.consumer_tags:
             channel.basic_cancel(tag, partial(self._cancel_answered, lane, epoch))
 
     def _cancel_answered(self, lane: Lane, epoch: Epoch, _frame: Any) -> None:
         epoch.mode, epoch.cancelling = Mode.PAUSED, False
+        lane.go_on()
+        if lane.mode is Mode.PAUSED:  # only now: while it consumed it would have been given the same ones again
+            epoch.hand_back(lane.unstarted())
         log.info("consumer cancelled", consumer=lane.queue, wanted=lane.mode.value)
         if self._connection is not None:  # pika forgets the consumer's tag only after this callback
             self._connection.ioloop.call_later(0, partial(self.follow, lane))
@@ -177,6 +181,11 @@ class Attaching:
     @property
     def _usable(self) -> bool:
         return self._connection is not None and bool(self._connection.is_open) and not self._stopped
+
+
+def _tag(queue: str, number: int) -> str:
+    """A consumer's tag, a new one for each on a channel: 3.10 would deliver again what the last one has in flight."""
+    return f"{queue} {here()}" + (f" {number}" if number > 1 else "")
 
 
 def here() -> str:

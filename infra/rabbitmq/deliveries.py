@@ -16,6 +16,8 @@ from infra.rabbitmq.modes import Mode
 
 #: Greatest number of a try that is believed: a header is the sender's word.
 MOST_ATTEMPTS = 1_000
+#: Header that a quorum queue sets on what it delivers once more.
+_RETURNS = "x-delivery-count"
 
 
 class Verdict(enum.Enum):
@@ -33,7 +35,7 @@ class Verdict(enum.Enum):
 class Epoch:
     """One attachment of a lane to the broker: a channel, from its opening to its end; acks belong to the IO thread."""
 
-    __slots__ = ("acks", "attached", "cancelling", "channel", "live", "mode")
+    __slots__ = ("acks", "attached", "cancelling", "channel", "consumers", "live", "mode")
 
     def __init__(self) -> None:
         self.acks = Acks()
@@ -44,6 +46,8 @@ class Epoch:
         self.mode = Mode.PAUSED
         #: The broker was told to deliver nothing more, and has not said yes yet.
         self.cancelling = False
+        #: How many consumers the channel has had.
+        self.consumers = 0
         self.channel: Channel | None = None
 
     def acknowledge(self) -> None:
@@ -66,12 +70,12 @@ class Epoch:
             channel.basic_nack(tag, requeue=requeue)
 
     def hand_back(self, tags: Sequence[int]) -> None:
-        """Give back the last deliveries, none of them started; the queue keeps their order.
+        """Give back deliveries, none of them started; the queue keeps their order.
 
-        RabbitMQ 3.10 counts this once toward the delivery limit of 20, 4.3 does not.
+        RabbitMQ counts this toward the delivery limit of each, up to 4.3, which does not.
         """
         if tags and (channel := self.open_channel) is not None:
-            self.acks.forget_from(tags[0])
+            self.acks.forget_all(tags)
             for tag in tags:
                 channel.basic_nack(tag, requeue=True)
 
@@ -105,6 +109,12 @@ class Delivery:
     def live(self) -> bool:
         """Whether an ack of it would still mean this message."""
         return self.epoch.live
+
+    @property
+    def returns(self) -> int:
+        """How often the broker says that it went back to its queue, which counts toward the delivery limit."""
+        count = (self.properties.headers or {}).get(_RETURNS)
+        return count if isinstance(count, int) else 0  # pika's own class of it
 
     @property
     def message_id(self) -> str:

@@ -5,7 +5,9 @@ flight together, so no consumer can take another one's threads. Each attached ch
 means nothing outside the epoch that delivered it, so an ack from an old epoch is dropped, and what an old epoch left
 behind un-started is not run (the broker delivers it again).
 
-A lane's mode is what somebody wants of it, from any thread; the IO thread follows.
+A lane's mode is what somebody wants of it, from any thread; the IO thread follows. While it is paused nothing is
+started: what waits goes back to the queue, but for what went back so often that once more would bring it near the
+broker's delivery limit. That stays here, first in line for when the lane goes on.
 """
 
 import threading
@@ -16,11 +18,14 @@ from pika.spec import Basic, BasicProperties
 
 from infra.rabbitmq.deliveries import Delivery, Epoch
 from infra.rabbitmq.modes import Mode
+from infra.rabbitmq.topology import DELIVERY_LIMIT
 
 #: Deliveries that a channel may hold unacknowledged, per delivery in flight.
 PREFETCH_PER_SLOT = 16
 #: Least prefetch: below it the acks cannot be coalesced to any effect.
 LEAST_PREFETCH = 64
+#: Returns to the queue after which a delivery is kept instead: the rest of the limit is for crashes.
+MOST_RETURNS = DELIVERY_LIMIT // 2
 
 
 class Lane:
@@ -56,9 +61,9 @@ class Lane:
 
     @property
     def busy(self) -> bool:
-        """Whether it waits for the message of a probe, or has anything that is not through."""
+        """Whether it waits for the message of a probe, or is at work on any."""
         with self._lock:
-            return self.mode is Mode.PROBING or bool(self._waiting) or self._in_flight > 0
+            return self.mode is Mode.PROBING or self._in_flight > 0
 
     def turn(self, mode: Mode) -> bool:
         """Want another mode (any thread); whether it is another one."""
@@ -80,10 +85,11 @@ class Lane:
             self._waiting.clear()
 
     def unstarted(self) -> list[int]:
-        """Take what waits out of the lane, to be given back: its tags, the last ones of the epoch (IO thread)."""
+        """Take out of the lane what waits and may go back to the queue: its tags (IO thread)."""
         with self._lock:
-            tags = [delivery.tag for delivery in self._waiting]
-            self._waiting.clear()
+            tags = [delivery.tag for delivery in self._waiting if delivery.returns < MOST_RETURNS]
+            self._waiting = deque(delivery for delivery in self._waiting if delivery.returns >= MOST_RETURNS)
+            self._late = self._late and bool(self._waiting)
         return tags
 
     def stop(self) -> None:
@@ -98,14 +104,20 @@ class Lane:
         with self._lock:
             if self._stopped:
                 return
-            if self.mode is Mode.PROBING:
-                self.mode = Mode.PAUSED
             self._waiting.append(Delivery(self.queue, epoch, method, properties, body))
-            chosen = self._choose()
-            needs_timer = bool(self._waiting) and self._size > 1 and not (self._timer_runs or self._late)
-            self._timer_runs |= needs_timer
+            chosen = self._choose_probe() or self._choose()
+            needs_timer = self._needs_timer()
         if chosen:
             self.hand(chosen)
+        if needs_timer:
+            self.call_later(self._wait, self._waited)
+
+    def go_on(self) -> None:
+        """Start what a pause kept here, as far as the mode allows now (IO thread)."""
+        while chosen := self._next():
+            self.hand(chosen)
+        with self._lock:
+            needs_timer = self._needs_timer()
         if needs_timer:
             self.call_later(self._wait, self._waited)
 
@@ -125,9 +137,29 @@ class Lane:
         if chosen:
             self.hand(chosen)
 
+    def _next(self) -> list[Delivery]:
+        with self._lock:
+            return self._choose_probe() or self._choose()
+
+    def _needs_timer(self) -> bool:
+        """Whether what waits for others has to be given a time limit; the lock is held."""
+        needs = bool(self._waiting) and self._size > 1 and not (self._timer_runs or self._late)
+        self._timer_runs |= needs
+        return needs
+
+    def _choose_probe(self) -> list[Delivery]:
+        """The one message of a probe, which ends the probing; the lock is held, by the IO thread."""
+        if self.mode is not Mode.PROBING or not self._waiting or self._stopped:
+            return []
+        self.mode = Mode.PAUSED
+        self._in_flight += 1
+        return [self._waiting.popleft()]
+
     def _choose(self) -> list[Delivery]:
         """What may be started now; the lock is held."""
-        if self._in_flight >= self.concurrency or not (len(self._waiting) >= self._size or self._late):
+        if self.mode is not Mode.RUNNING or self._in_flight >= self.concurrency:
+            return []
+        if not (len(self._waiting) >= self._size or self._late):
             return []
         chosen = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
         self._late = self._late and bool(self._waiting)

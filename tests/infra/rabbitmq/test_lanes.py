@@ -8,6 +8,7 @@ from pika.spec import Basic, BasicProperties
 
 from infra.rabbitmq.deliveries import Delivery, Epoch, Verdict
 from infra.rabbitmq.lanes import Lane
+from infra.rabbitmq.modes import Mode
 
 
 def lane_of(concurrency: int) -> tuple[Lane, list[Delivery]]:
@@ -16,9 +17,10 @@ def lane_of(concurrency: int) -> tuple[Lane, list[Delivery]]:
     return lane, handed
 
 
-def deliver(lane: Lane, epoch: Epoch, *tags: int) -> None:
+def deliver(lane: Lane, epoch: Epoch, *tags: int, returns: int = 0) -> None:
+    properties = BasicProperties(headers={"x-delivery-count": returns})
     for tag in tags:
-        lane.deliver(epoch, Basic.Deliver("a-tag", tag, False, "", ""), BasicProperties(), b"body")
+        lane.deliver(epoch, Basic.Deliver("a-tag", tag, False, "", ""), properties, b"body")
 
 
 def tags(deliveries: list[Delivery]) -> list[int]:
@@ -83,6 +85,53 @@ def test_a_stopped_lane_starts_nothing() -> None:
     deliver(lane, epoch, 3)
 
     assert tags(handed) == [1]
+
+
+def test_a_paused_lane_starts_nothing_and_gives_back_what_waits() -> None:
+    lane, handed = lane_of(1)
+    epoch = lane.begin()
+    deliver(lane, epoch, 1, 2)
+    assert lane.turn(Mode.PAUSED)
+    deliver(lane, epoch, 3)
+    lane.release()
+
+    assert (tags(handed), lane.unstarted(), lane.unstarted()) == ([1], [2, 3], [])
+    assert not lane.busy
+
+
+def test_what_went_back_ten_times_is_kept_and_comes_first_when_the_lane_goes_on() -> None:
+    lane, handed = lane_of(2)
+    lane.turn(Mode.PAUSED)
+    epoch = lane.begin()
+    deliver(lane, epoch, 1, returns=10)
+    deliver(lane, epoch, 2, returns=9)
+    assert lane.unstarted() == [2]
+    lane.turn(Mode.RUNNING)
+    lane.go_on()
+    deliver(lane, epoch, 3)
+
+    assert tags(handed) == [1, 3]
+
+
+def test_a_probe_is_one_message_and_a_kept_one_before_any_other() -> None:
+    lane, handed = lane_of(2)
+    lane.turn(Mode.PAUSED)
+    epoch = lane.begin()
+    deliver(lane, epoch, 1, 2, returns=10)
+    lane.turn(Mode.PROBING)
+    lane.go_on()
+
+    assert (tags(handed), lane.mode, lane.busy) == ([1], Mode.PAUSED, True)
+    lane.release()
+    assert (tags(handed), lane.busy) == ([1], False)
+
+
+def test_a_probe_of_a_lane_that_gathers_is_one_message_too_and_waits_for_no_other() -> None:
+    gathering = Gathering(1, 3)
+    gathering.lane.turn(Mode.PROBING)
+    gathering.deliver(1, 2, 3)
+
+    assert (gathering.batches, gathering.lane.unstarted()) == ([[1]], [2, 3])
 
 
 def test_a_delivery_is_given_back_unless_somebody_decides_otherwise() -> None:
