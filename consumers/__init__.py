@@ -16,6 +16,7 @@ from infra.delivery import Deliveries
 from infra.discovery import Found
 from infra.errors import BrokerUnavailable, ConfigurationError, TidingsError, TopologyConflict
 from infra.mail import Mailer, Templates
+from infra.pausing import Pausing
 from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
@@ -101,9 +102,13 @@ def _compose(settings: Settings) -> None:
         broker.attach(subscription, deliveries.handler(subscription))
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
-    broker.accompany(Duties(database, {}, holder=f"consumers {here()} {secrets.token_hex(4)}"))
+    holder = f"consumers {here()} {secrets.token_hex(4)}"
+    broker.accompany(Duties(database, {}, holder=holder))
+    pausing = Pausing(database, broker, recorded(), holder=holder)
+    pausing.look()  # before the first message is taken
+    broker.accompany(pausing)
     broker.install()
-    server = _probes(settings, broker, database)
+    server = _probes(settings, broker, database, pausing)
     _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
 
 
@@ -132,23 +137,24 @@ def _topology() -> list[Consumer]:
     return [(each.consumer, each.types, each.description) for each in recorded()]
 
 
-def _probes(settings: Settings, broker: TidingsBroker, database: Database) -> ThreadingHTTPServer:
+def _probes(settings: Settings, broker: TidingsBroker, database: Database, pausing: Pausing) -> ThreadingHTTPServer:
     stored = Readiness(database)
 
     def ready() -> dict[str, str]:
         return _problems(broker) | stored.problems()
 
     try:
-        return probes.serve(ready, port=settings.probe_port)
+        return probes.serve(ready, port=settings.probe_port, notes=lambda: pausing.paused)
     except ConfigurationError as error:  # `check` found it free: another worker process of ours has it now
-        server = probes.serve(ready, port=0)
+        server = probes.serve(ready, port=0, notes=lambda: pausing.paused)
         _log.info("probes of a further worker process", reason=str(error), probes=server.server_port)
         return server
 
 
 def _problems(broker: TidingsBroker) -> dict[str, str]:
     metrics.CONNECTED.labels("consumers").set(broker.connected)
-    return {name: "not attached to its queue" for name, attached in broker.attached.items() if not attached}
+    missing = {name for name, attached in broker.attached.items() if not attached} - broker.paused
+    return dict.fromkeys(sorted(missing), "not attached to its queue")
 
 
 def _count(consumer: str, outcome: str, _seconds: float) -> None:

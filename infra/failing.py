@@ -37,7 +37,7 @@ class Failing:
         _tell(delivery, evidence, delay)
         if delay is None:
             return Park(reason, evidence.text, evidence.exception, evidence.frame, first_at)
-        return RetryLater(delay, evidence.text)
+        return RetryLater(delay, evidence.text, evidence.exception)
 
     def _write(self, delivery: inbox.Delivery, text: str, retry_at: datetime | None) -> datetime:
         """The inbox row; when it cannot be written the decision stands, for the copy itself says all of it."""

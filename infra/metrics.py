@@ -11,6 +11,9 @@ OUTBOX_ROWS = Gauge("tidings_outbox_rows", "Events that are due and not publishe
 OUTBOX_OLDEST = Gauge("tidings_outbox_oldest_seconds", "Age of the oldest event that is due and not published.")
 OUTBOX_SET_ASIDE = Gauge("tidings_outbox_set_aside", "Events that failed too often and are passed over.")
 DELIVERIES = Counter("tidings_deliveries", "Deliveries that ended, by outcome.", ["consumer", "outcome"])
+CONSUMER_PAUSED = Gauge(
+    "tidings_consumer_paused", "1 while the consumer is paused or tried with a probe.", ["consumer"]
+)
 HANDLER = Histogram("tidings_handler_seconds", "Time in the handler itself.", ["consumer"], buckets=_FAST)
 END_TO_END = Histogram(
     "tidings_end_to_end_seconds", "From the event's time to all of a consumer's effects.", ["consumer"], buckets=_LONG

@@ -34,6 +34,8 @@ class RetryLater:
 
     delay: int
     error: str
+    #: Class of the exception, with its module; None when there was none.
+    exception: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from infra.errors import ConfigurationError, TidingsError
 Ready = Callable[[], dict[str, str]]
 
 
-def serve(ready: Ready, *, port: int, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(ready: Ready, *, port: int, notes: Ready = dict[str, str], host: str = "127.0.0.1") -> ThreadingHTTPServer:
     """Serve from a thread until the process ends; port 0 takes any free one (`.server_port` tells).
+
+    `notes` is for what is no problem and should be seen all the same.
 
     Raises:
         ConfigurationError: the port is taken.
     """
-    server = _listening(ready, port, host)
+    server = _listening(ready, notes, port, host)
     Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server
 
@@ -29,7 +31,7 @@ def require_free(port: int, host: str = "127.0.0.1") -> None:
     Raises:
         ConfigurationError: the port is taken.
     """
-    _listening(dict, port, host).server_close()
+    _listening(dict, dict, port, host).server_close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -37,9 +39,9 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_port = False  # two programs on one port would answer in turns
 
 
-def _listening(ready: Ready, port: int, host: str) -> ThreadingHTTPServer:
+def _listening(ready: Ready, notes: Ready, port: int, host: str) -> ThreadingHTTPServer:
     try:
-        return _Server((host, port), _handler(ready))
+        return _Server((host, port), _handler(ready, notes))
     except OSError as error:
         raise ConfigurationError(
             f"Cannot serve /readyz on {host}:{port} ({error.strerror}): set TIDINGS_PROBE_PORT, 0 for any free port."
@@ -53,7 +55,7 @@ def _asked(ready: Ready) -> dict[str, str]:
         return {"program": str(error)}
 
 
-def _handler(ready: Ready) -> type[BaseHTTPRequestHandler]:
+def _handler(ready: Ready, notes: Ready) -> type[BaseHTTPRequestHandler]:
     class Probes(BaseHTTPRequestHandler):
         server_version = "tidings"
         sys_version = ""
@@ -63,7 +65,7 @@ def _handler(ready: Ready) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, "application/json", b'{"status": "alive"}')
             elif self.path == "/readyz":
                 problems = _asked(ready)
-                body = {"status": "not ready" if problems else "ready", "problems": problems}
+                body = {"status": "not ready" if problems else "ready", "problems": problems, "notes": notes()}
                 self._answer(503 if problems else 200, "application/json", json.dumps(body).encode())
             elif self.path == "/metrics":
                 self._answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics.render())

@@ -29,6 +29,8 @@ __all__ = [
 ]
 #: The binding key of a topic exchange that matches every event type.
 EVERY_TYPE = "#"
+#: Failures in a row after which a consumer pauses itself, unless it says otherwise.
+PAUSE_AFTER = 20
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME = 100
 _LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
@@ -118,6 +120,8 @@ class Subscription:
     retry: Retry = Retry.DEFAULT
     description: str = ""
     batch: Batch | None = None
+    #: Failures in a row after which it pauses itself; None: never.
+    pause_after: int | None = PAUSE_AFTER
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type are for this consumer."""
@@ -135,6 +139,7 @@ def subscribe(  # noqa: PLR0913  # each has a default
     timeout: float = 60.0,
     retry: Retry = Retry.DEFAULT,
     batch: Batch | None = None,
+    pause_after: int | None = PAUSE_AFTER,
 ) -> Callable[[H], H]:
     """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.
 
@@ -142,10 +147,19 @@ def subscribe(  # noqa: PLR0913  # each has a default
         ConfigurationError: the name cannot name a queue or is taken, or an option makes no sense.
     """
     _check(consumer, concurrency, timeout, batch)
+    _check_pause(consumer, pause_after)
 
     def record(handler: H) -> H:
         _recorded[consumer] = Subscription(
-            consumer, _types(to), handler, concurrency, timeout, retry, _first_line(handler.__doc__), batch
+            consumer,
+            _types(to),
+            handler,
+            concurrency,
+            timeout,
+            retry,
+            _first_line(handler.__doc__),
+            batch,
+            pause_after,
         )
         return handler
 
@@ -182,6 +196,11 @@ def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None)
         raise ConfigurationError(
             f"{consumer}: a batch has 2 to {_LARGEST_BATCH} events and waits up to {_LONGEST_WAIT:g} s, but not 0."
         )
+
+
+def _check_pause(consumer: str, after: int | None) -> None:
+    if after is not None and (type(after) is not int or after < 1):
+        raise ConfigurationError(f"{consumer}: pause_after is a number of failures from 1 up, or None for never.")
 
 
 def _first_line(docstring: str | None) -> str:

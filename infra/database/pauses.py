@@ -18,8 +18,15 @@ _PAUSE = table(Pause)
 _ALL = select(_PAUSE).order_by(_PAUSE.c.consumer)
 _REMOVE = delete(_PAUSE).where(_PAUSE.c.consumer == bindparam("name"))
 _REMOVE_ITS_OWN = _REMOVE.where(_PAUSE.c.by == FAILURES)
-_DUE = (_PAUSE.c.consumer == bindparam("name"), _PAUSE.c.by == FAILURES, _PAUSE.c.probe_at <= bindparam("due"))
-_TAKE = update(_PAUSE).where(*_DUE).values(probe_at=bindparam("next_at"))
+_ITS_OWN = (_PAUSE.c.consumer == bindparam("name"), _PAUSE.c.by == FAILURES)
+_MINE = (*_ITS_OWN, _PAUSE.c.prober == bindparam("me"))
+_TAKE = (
+    update(_PAUSE)
+    .where(*_ITS_OWN, _PAUSE.c.probe_at <= bindparam("due"))
+    .values(prober=bindparam("who"), probe_at=bindparam("next_at"))
+)
+_KEEP = update(_PAUSE).where(*_MINE).values(probe_at=bindparam("next_at"))
+_END = update(_PAUSE).where(*_MINE).values(prober=None, probe_at=bindparam("next_at"))
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -28,7 +35,8 @@ def pause(session: Session, consumer: str, by: str, reason: str, probe_at: datet
 
     False when it was paused already, with the same or a better right; then nothing changes.
     """
-    row = {"consumer": consumer, "by": by, "reason": reason, "since": datetime.now(UTC), "probe_at": probe_at}
+    row = {"consumer": consumer, "by": by, "reason": reason, "since": datetime.now(UTC)}
+    row |= {"probe_at": probe_at, "prober": None}
     connection = session.connection()
     adding = _INSERT[connection.dialect.name](_PAUSE).values(row)
     if by == OPERATOR:
@@ -50,9 +58,20 @@ def paused(session: Session) -> Mapping[str, Pause]:
     return {row.consumer: Pause(**row._mapping) for row in rows}  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
-def take_probe(session: Session, consumer: str, now: datetime, next_at: datetime) -> bool:
-    """Take the probe of a consumer that paused itself, if one is due; the next one is due at `next_at`.
+def take_probe(session: Session, consumer: str, *, prober: str, now: datetime, until: datetime) -> bool:
+    """Take the probe of a consumer that paused itself, if one is due; it is this prober's `until` then.
 
     True for one process only: whoever else asks finds it taken.
     """
-    return bool(session.connection().execute(_TAKE, {"name": consumer, "due": now, "next_at": next_at}).rowcount)
+    values = {"name": consumer, "due": now, "who": prober, "next_at": until}
+    return bool(session.connection().execute(_TAKE, values).rowcount)
+
+
+def keep_probe(session: Session, consumer: str, *, prober: str, until: datetime) -> bool:
+    """Keep a probe whose message has not come or is not through; False when it is not this prober's any more."""
+    return bool(session.connection().execute(_KEEP, {"name": consumer, "me": prober, "next_at": until}).rowcount)
+
+
+def end_probe(session: Session, consumer: str, *, prober: str, next_at: datetime) -> bool:
+    """Give a probe that failed back; the next one is due then. False when it is not this prober's any more."""
+    return bool(session.connection().execute(_END, {"name": consumer, "me": prober, "next_at": next_at}).rowcount)

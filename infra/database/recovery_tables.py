@@ -101,8 +101,11 @@ class Pause(SQLModel, table=True):
     by: str
     reason: str
     since: datetime = Field(sa_type=UtcDateTime)
-    #: When the next single message is tried; None: not before an operator resumes it.
+    #: When the next single message is tried, or until when the probe is its prober's; None: none before an operator
+    #: resumes it.
     probe_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The process that tries one at present.
+    prober: str | None = None
 
 
 class Operation(SQLModel, table=True):

@@ -18,8 +18,13 @@ def problems() -> dict[str, str]:
 
 
 @pytest.fixture
-def url(problems: dict[str, str]) -> Iterator[str]:
-    server = probes.serve(lambda: problems, port=0)
+def notes() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def url(problems: dict[str, str], notes: dict[str, str]) -> Iterator[str]:
+    server = probes.serve(lambda: problems, port=0, notes=lambda: notes)
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -43,6 +48,12 @@ def test_readiness_names_each_problem(url: str, problems: dict[str, str]) -> Non
     problems["sms"] = "not attached to its queue"
     status, body = get(f"{url}/readyz")
     assert (503, problems) == (status, json.loads(body)["problems"])
+
+
+def test_what_is_no_problem_is_shown_and_the_program_is_ready(url: str, notes: dict[str, str]) -> None:
+    notes["sms"] = "paused by an operator"
+    status, body = get(f"{url}/readyz")
+    assert (200, {"status": "ready", "problems": {}, "notes": notes}) == (status, json.loads(body))
 
 
 def test_a_look_that_fails_is_an_answer_too() -> None:

@@ -105,6 +105,7 @@ def _operators() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("since", TIME, nullable=False),
         sa.Column("probe_at", TIME),
+        sa.Column("prober", sa.String()),
     )
     op.create_table(
         "operation",

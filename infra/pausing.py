@@ -1,0 +1,250 @@
+"""Consumers that pause themselves when their failures run on, try one message now and then, and go on by themselves.
+
+The table `pause` is the truth: every process follows it, and over all processes one at a time tries a message. What is
+counted are failures of the handler and its effects, in a row. A message that cannot be read says nothing about the
+consumer and is passed over; so is one that is held because the database is away.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+import structlog
+from sqlmodel import Session
+
+from infra import metrics
+from infra.database import pauses
+from infra.database.engine import Database
+from infra.database.pauses import FAILURES, OPERATOR
+from infra.database.recovery_tables import Pause
+from infra.outcomes import Done, Outcome, Park, RetryLater
+from infra.rabbitmq.modes import Mode
+from infra.relaying.trouble import Trouble
+from infra.subscriptions import Subscription
+
+#: Seconds between two looks at the table.
+LOOK_EVERY = 1.0
+#: Seconds from a pause to its first probe, and from a probe that failed to the next.
+PROBE_EVERY = 30.0
+#: Seconds that a look has to end when the program does.
+_GRACE = 1.0
+#: Reasons to park that come from the handler; all others are the message's own.
+_HANDLERS = frozenset({"handler-error", "too-old"})
+_HOW = {OPERATOR: "paused by an operator", FAILURES: "paused itself after failures in a row"}
+
+_log = structlog.get_logger(__name__)
+
+
+class Lanes(Protocol):
+    """The consumers of this process, as the broker has them."""
+
+    on_ended: Callable[[str, Outcome], None] | None
+
+    def turn(self, consumer: str, mode: Mode) -> None:
+        """Have a consumer take everything, nothing, or one message and then nothing."""
+
+    def is_busy(self, consumer: str) -> bool:
+        """Whether it waits for the message of a probe, or is at work on any."""
+
+
+class Pausing:
+    """Counts what the consumers of this process make of their messages, and turns their lanes."""
+
+    def __init__(
+        self,
+        database: Database,
+        lanes: Lanes,
+        subscriptions: Iterable[Subscription],
+        *,
+        holder: str,
+        probe_every: float = PROBE_EVERY,
+    ) -> None:
+        """Listen to the lanes' outcomes; `holder` names this process and no other, `probe_every` is in seconds."""
+        self._database = database
+        self._lanes = lanes
+        self._holder = holder
+        self._probe_every = timedelta(seconds=probe_every)
+        self._courses = {each.consumer: _Course(each.consumer, each.pause_after) for each in subscriptions}
+        self._trouble = Trouble("pausing")
+        self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pausing", daemon=True)
+        lanes.on_ended = self.ended
+
+    @property
+    def paused(self) -> dict[str, str]:
+        """The paused consumers, and how it came."""
+        return {course.consumer: _HOW[course.by] for course in self._courses.values() if course.by}
+
+    def start(self) -> None:
+        """Begin to follow the table; called once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_GRACE)
+
+    def ended(self, consumer: str, outcome: Outcome) -> None:
+        """Take note of how a delivery ended; on the worker's thread, so it only counts."""
+        course = self._courses.get(consumer)
+        if course is None:
+            return
+        failed = _failed(outcome)
+        if failed is not None:
+            if course.note(failed, _class_of(outcome)):
+                self._lanes.turn(consumer, Mode.PAUSED)
+                self._wake.set()
+        elif course.probing and isinstance(outcome, Park):
+            self._lanes.turn(consumer, Mode.PROBING)  # the next message may say more
+
+    def look(self) -> None:
+        """Write down who has to pause, and bring every lane to where the table wants it."""
+        try:
+            self._pause_those_that_failed()
+            with self._database.reading() as session:
+                rows = pauses.paused(session)
+            for course in self._courses.values():
+                self._follow(course, rows.get(course.consumer), datetime.now(UTC))
+            self._trouble.over()
+        except Exception as error:  # noqa: BLE001  # whatever it was, the lanes stay as they are until the next look
+            self._trouble.tell(error)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self.look()
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
+
+    def _pause_those_that_failed(self) -> None:
+        for course in self._courses.values():
+            if course.wants_pause:
+                probe_at = datetime.now(UTC) + self._probe_every
+                pause = partial(pauses.pause, by=FAILURES, reason=course.reason, probe_at=probe_at)
+                self._write(pause, course)
+                self._tell(course, FAILURES, course.reason)
+                course.wants_pause = False
+
+    def _follow(self, course: "_Course", row: Pause | None, now: datetime) -> None:
+        metrics.CONSUMER_PAUSED.labels(course.consumer).set(row is not None)
+        if row is None:
+            self._go_on(course)
+        elif row.probe_at is None:
+            self._halt(course, row)
+        elif course.probing:
+            self._attend(course, row, now)
+        elif row.probe_at <= now and not self._lanes.is_busy(course.consumer) and self._took_probe(course, now):
+            course.begin_probe()
+            self._lanes.turn(course.consumer, Mode.PROBING)
+        else:
+            self._halt(course, row)
+
+    def _attend(self, course: "_Course", row: Pause, now: datetime) -> None:
+        """See what became of the probe that is ours."""
+        assert row.probe_at is not None
+        idle = not self._lanes.is_busy(course.consumer)  # in this order: what is through has told its outcome
+        if row.prober != self._holder:
+            self._halt(course, row)
+        elif course.went_well is True and self._write(partial(pauses.resume, only_its_own=True), course):
+            self._go_on(course)
+        elif course.went_well is True:  # an operator has just paused it
+            self._halt(course, row)
+        elif course.went_well is False:
+            self._write(partial(pauses.end_probe, prober=self._holder, next_at=now + self._probe_every), course)
+            self._halt(course, row)
+        elif idle:  # its message was lost with the connection, or said nothing
+            self._lanes.turn(course.consumer, Mode.PROBING)
+        elif row.probe_at - now < self._probe_every / 2:
+            self._write(partial(pauses.keep_probe, prober=self._holder, until=now + self._probe_every), course)
+
+    def _took_probe(self, course: "_Course", now: datetime) -> bool:
+        return self._write(
+            partial(pauses.take_probe, prober=self._holder, now=now, until=now + self._probe_every), course
+        )
+
+    def _go_on(self, course: "_Course") -> None:
+        if course.wants_pause:  # since the table was read
+            return
+        if course.by:
+            _log.info("consumer goes on", consumer=course.consumer)
+            course.reset()
+        self._lanes.turn(course.consumer, Mode.RUNNING)
+
+    def _halt(self, course: "_Course", row: Pause) -> None:
+        self._tell(course, row.by, row.reason)
+        course.probing = False
+        self._lanes.turn(course.consumer, Mode.PAUSED)
+
+    def _tell(self, course: "_Course", by: str, reason: str) -> None:
+        if course.by != by:
+            _log.warning("consumer paused", consumer=course.consumer, by=by, reason=reason)
+        course.by = by
+
+    def _write(self, change: Callable[[Session, str], bool], course: "_Course") -> bool:
+        with self._database.transaction() as session:
+            return change(session, course.consumer)
+
+
+class _Course:
+    """How one consumer fares in this process; told by its worker threads, read by the one that looks."""
+
+    def __init__(self, consumer: str, limit: int | None) -> None:
+        self.consumer = consumer
+        #: Failures ran on, and that is not written down yet.
+        self.wants_pause = False
+        #: Who paused it, as of the last look; empty while it runs.
+        self.by = ""
+        #: The probe of the pause is ours, and how it ended: None as long as it has not.
+        self.probing = False
+        self.went_well: bool | None = None
+        self._limit = limit
+        self._failures = 0
+        self._last_error = ""
+        self._lock = threading.Lock()
+
+    @property
+    def reason(self) -> str:
+        """Why it pauses; of the last error only the class, for its text may quote an event."""
+        return f"{self._limit} failures in a row, the last of them {self._last_error}"
+
+    def note(self, failed: bool, error: str) -> bool:
+        """Count an outcome; whether the consumer must take nothing more for now."""
+        with self._lock:
+            if self.probing:
+                self.went_well = not failed
+                return True
+            self._failures = self._failures + 1 if failed else 0
+            if self._limit is None or self._failures < self._limit or self.by:
+                return False
+            self._last_error, self.wants_pause = error, True
+            return True
+
+    def begin_probe(self) -> None:
+        """What ends from now on is the message of the probe."""
+        with self._lock:
+            self.probing, self.went_well = True, None
+
+    def reset(self) -> None:
+        """It runs again, and nothing counts that was before."""
+        with self._lock:
+            self.by, self.probing, self._failures = "", False, 0
+
+
+def _failed(outcome: Outcome) -> bool | None:
+    """Whether the consumer failed; None when the outcome says nothing about it."""
+    match outcome:
+        case Done():
+            return False
+        case RetryLater():
+            return True
+        case Park() if outcome.reason in _HANDLERS:
+            return True
+    return None
+
+
+def _class_of(outcome: Outcome) -> str:
+    return (outcome.exception if isinstance(outcome, RetryLater | Park) else None) or "of an unknown class"
