@@ -52,6 +52,8 @@ class Envelope:
     causation_id: str | None
     #: W3C trace context.
     traceparent: str | None
+    #: The event that an operator corrected by announcing this one; None for all others.
+    replay_of: str | None = None
 
 
 def announce(  # noqa: PLR0913  # each but the event and its source may be left out
@@ -102,6 +104,7 @@ def encode(envelope: Envelope) -> bytes:
         "correlationid": envelope.correlation_id,
         "causationid": envelope.causation_id,
         "traceparent": envelope.traceparent,
+        "replayof": envelope.replay_of,
     }
     head = _head({name: value for name, value in attributes.items() if value is not None})
     # Pydantic writes the data's JSON itself, which is faster than a dump that is then written: join the two.
@@ -129,6 +132,7 @@ def decode(body: bytes) -> Envelope:
         correlation_id=_optional_id(attributes, "correlationid") or own_id,
         causation_id=_optional_id(attributes, "causationid"),
         traceparent=traceparent_or_none(attributes.get("traceparent")),
+        replay_of=_optional_id(attributes, "replayof"),
         data=_data(newest(event_type), attributes),
     )
 

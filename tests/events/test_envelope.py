@@ -1,6 +1,7 @@
 """An event on the wire: what it looks like, and that it comes back as it went."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -165,3 +166,10 @@ def test_largest_event_is_256_kib(throwaway: None) -> None:
         encode(announce(NoteTaken(text="x" * (room + 1)), source="/test"))
     with pytest.raises(TooLarge):
         decode(largest + b" ")
+
+
+def test_what_an_edited_event_replaces_is_said_and_left_out_when_there_is_nothing() -> None:
+    edited = replace(ada(), replay_of=str(UUID(int=7)))
+    assert edited == decode(encode(edited))
+    assert edited.replay_of == JSONFormat().read(None, encode(edited)).get_extension("replayof")
+    assert b"replayof" not in encode(ada())

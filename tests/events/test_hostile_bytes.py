@@ -91,6 +91,7 @@ INVALID = {
     "content type is a list": (spoiled(datacontenttype=[SECRET]), "datacontenttype: not 'application/json'"),
     "correlation is no UUID": (spoiled(correlationid=SECRET), "correlationid: not a UUID"),
     "causation is no UUID": (spoiled(causationid=0), "causationid: not a UUID"),
+    "replaced event is no UUID": (spoiled(replayof="x"), "replayof: not a UUID"),
     "no schema": (spoiled(dataschema=...), "dataschema: missing"),
     "foreign schema": (spoiled(dataschema=f"https://{SECRET}/1"), "dataschema: not '/schemas/<type>/<version>'"),
     "schema of another type": (spoiled(dataschema="/schemas/day.ended/1"), "dataschema: not '/schemas/"),
