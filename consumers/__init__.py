@@ -20,7 +20,8 @@ from infra.pausing import Pausing
 from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
-from infra.recovery.duties import Duties
+from infra.recovery.duties import Duties, Duty
+from infra.recovery.operating import Operating
 from infra.relaying import emptying
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
@@ -103,7 +104,8 @@ def _compose(settings: Settings) -> None:
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
     holder = f"consumers {here()} {secrets.token_hex(4)}"
-    broker.accompany(Duties(database, {}, holder=holder))
+    duties: dict[str, Duty] = {"operations": Operating(database)}
+    broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
     pausing.look()  # before the first message is taken
     broker.accompany(pausing)

@@ -73,6 +73,8 @@ class Filter:
     since: datetime | None = None
     #: … and before this one.
     until: datetime | None = None
+    #: These alone; none of them means any.
+    ids: tuple[str, ...] = ()
     #: None of them means all.
     states: tuple[str, ...] = ()
 
@@ -87,6 +89,8 @@ class Filter:
             conditions.append(_LETTER.c.last_failed_at >= self.since)
         if self.until is not None:
             conditions.append(_LETTER.c.last_failed_at < self.until)
+        if self.ids:
+            conditions.append(_LETTER.c.id.in_(self.ids))
         if self.states:
             conditions.append(_LETTER.c.state.in_(self.states))
         return conditions

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from events import strict_json
 from events.envelope import MAX_BYTES
 from events.errors import NotJson
-from infra.database.recovery_tables import DeadLetter
+from infra.database.recovery_tables import DeadLetter, Operation
 
 LetterState = Literal["waiting", "queued", "replaying", "handled", "discarded", "superseded"]
 Reason = Literal[
@@ -94,7 +94,7 @@ class PreviewView(BaseModel, from_attributes=True):
     by_consumer: dict[str, int] = Field(description="How many would run, for each consumer.")
 
 
-class OperationView(BaseModel, from_attributes=True):
+class OperationView(BaseModel):
     """Something long that an operator started, and how far it is."""
 
     id: str
@@ -110,6 +110,12 @@ class OperationView(BaseModel, from_attributes=True):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Operation) -> Self:
+        """The operation of this row."""
+        progress = (row.handled + row.failed) / row.total if row.total else 1.0
+        return cls(**row.model_dump(), progress=round(progress, 4))
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -1,0 +1,98 @@
+"""Editing: what an event should have said becomes an event of its own, and the letter of the wrong one is closed."""
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+from sqlmodel import Session
+
+from events import strict_json
+from events.attributes import is_id, traceparent_or_none
+from events.envelope import MAX_BYTES, Envelope, Event, announce, event_types
+from events.errors import NotJson, TooLarge
+from infra.database import audit, closing, outbox
+from infra.database.recovery_tables import DeadLetter
+from infra.errors import NotPossible, TidingsError
+from infra.recovery.letters import find, require_open
+
+#: `source` of an edited event: no program announced it.
+SOURCE = "/operators"
+
+
+class DoesNotFit(TidingsError):
+    """The data is not what events of this type hold."""
+
+    def __init__(self, errors: list[tuple[tuple[str | int, ...], str, str]]) -> None:
+        """Remember the errors: where in the data, Pydantic's type of error, and its message."""
+        place = ".".join(["data", *(str(part) for part in errors[0][0][:1])])
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{place}: {errors[0][1].replace('_', ' ')}{more}.")
+        self.errors = errors
+
+
+def edit(session: Session, letter_id: str, data: dict[str, Any], *, who: str, why: str) -> str:
+    """Announce the letter's event anew with this data, caused by the old one, and close the letter; gives the new id.
+
+    It goes to every consumer of its type, as any new event does: those that handled the old one are told the truth.
+
+    Raises:
+        NotKnown: there is no such letter.
+        NotPossible: it does not wait, or nobody can say of which type its event was.
+        DoesNotFit: the data is wrong for that type.
+    """
+    letter = find(session, letter_id)
+    require_open(letter)
+    if letter.state != "waiting":
+        raise NotPossible("This dead letter is being replayed: stop that first, or wait for its end.")
+    made = _event_after(letter, _fitting(_event_class(letter), data))
+    try:
+        outbox.add(session, made)
+    except TooLarge as error:
+        raise DoesNotFit([((), "too_large", f"{error}.")]) from None
+    if not closing.close(session, letter, "superseded", made.id):
+        raise NotPossible("This dead letter has changed meanwhile: look at it again.")
+    details = {"consumer": letter.consumer, "event_id": letter.event_id, "type": made.type, "new_event_id": made.id}
+    audit.write(session, who=who, action="dead-letter.edit", target=letter_id, why=why, details=details)
+    return made.id
+
+
+def _event_class(letter: DeadLetter) -> type[Event]:
+    event_type = letter.type or _attributes(letter).get("type")
+    if not isinstance(event_type, str):
+        raise NotPossible("This dead letter cannot be edited: its message does not say of which type it is.")
+    if event_type not in event_types():
+        raise NotPossible("This dead letter cannot be edited: this program does not know events of its type.")
+    return event_types()[event_type]
+
+
+def _fitting(event_class: type[Event], data: dict[str, Any]) -> Event:
+    # What an event passes over on the bus (a newer program's field) is a typing error here.
+    unknown = sorted(set(data) - set(event_class.model_fields))
+    if unknown:
+        raise DoesNotFit([((name,), "extra_forbidden", "There is no such field.") for name in unknown])
+    try:
+        return event_class.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise DoesNotFit([(each["loc"], each["type"], each["msg"]) for each in found]) from None
+    except Exception as error:  # noqa: BLE001  # an event's own check may stumble in any way over such data
+        name = type(error).__name__
+        raise DoesNotFit([((), name, f"The event's own check raised {name}.")]) from None
+
+
+def _event_after(letter: DeadLetter, event: Event) -> Envelope:
+    """The new event, with the old one as its cause as far as that can be known."""
+    old = _attributes(letter)
+    made = announce(event, source=SOURCE, traceparent=traceparent_or_none(old.get("traceparent")))
+    cause = letter.event_id if is_id(letter.event_id) else None
+    first = old.get("correlationid") if is_id(old.get("correlationid")) else cause
+    return replace(made, correlation_id=first or made.id, causation_id=cause, replay_of=cause)
+
+
+def _attributes(letter: DeadLetter) -> dict[str, Any]:
+    """What can be read of the message's envelope."""
+    try:
+        message = strict_json.read(letter.body) if len(letter.body) <= MAX_BYTES else None
+    except NotJson:
+        return {}
+    return message if isinstance(message, dict) else {}
