@@ -10,12 +10,15 @@ from fastapi import FastAPI
 
 from gateway import health
 from gateway.activity import routes as activity
+from gateway.audit import routes as audit
 from gateway.body_limit import BodyLimit
+from gateway.dead_letters import routes as dead_letters
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
 from gateway.methods import HeadAsGet
 from gateway.openapi import ANY_PROBLEM, describe
+from gateway.operations import routes as operations
 from gateway.readiness import Readiness
 from gateway.relaying import Relaying
 from gateway.users import routes as users
@@ -23,6 +26,17 @@ from infra.database.engine import Database
 from infra.settings import Settings
 
 _log = structlog.get_logger(__name__)
+_ROUTERS = (
+    users.public,
+    users.private,
+    events.private,
+    activity.private,
+    dead_letters.private,
+    operations.private,
+    audit.private,
+    health.public,
+    health.private,
+)
 _DESCRIPTION = "Accepts facts, and shows what became of them. A request is answered when its event is safely kept."
 
 
@@ -42,7 +56,7 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
     app.state.token = settings.token.encode()
     app.state.readiness = Readiness(database, relay)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
-    for router in (users.public, users.private, events.private, activity.private, health.public, health.private):
+    for router in _ROUTERS:
         app.include_router(router)
     for middleware in (HeadAsGet, BodyLimit, Failures):  # the last one added is the outermost
         app.add_middleware(middleware)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.methods import allowed
 from gateway.problems import (
+    Conflict,
     MethodNotAllowed,
     NotFound,
     Problem,
@@ -18,7 +19,7 @@ from gateway.problems import (
     invalid_fields,
     unnamed,
 )
-from infra.errors import DatabaseUnavailable
+from infra.errors import DatabaseUnavailable, NotKnown, NotPossible
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 #: Seconds after which a client may try again.
@@ -49,11 +50,23 @@ async def database_away(_: Request, __: DatabaseUnavailable) -> Response:
     return Unavailable("The database cannot be reached.", headers={"Retry-After": RETRY_AFTER}).response()
 
 
+async def not_known(_: Request, error: NotKnown) -> Response:
+    """An operator named something that does not exist."""
+    return NotFound(str(error)).response()
+
+
+async def not_possible(_: Request, error: NotPossible) -> Response:
+    """An operator asked for what cannot be done now."""
+    return Conflict(str(error)).response()
+
+
 HANDLERS: dict[int | type[Exception], Handler] = {
     Problem: problem,
     HTTPException: http_error,
     RequestValidationError: invalid_request,
     DatabaseUnavailable: database_away,
+    NotKnown: not_known,
+    NotPossible: not_possible,
 }
 
 

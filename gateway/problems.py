@@ -5,6 +5,7 @@
     ├── Unauthorized      401  the operator's token is missing or wrong
     ├── NotFound          404  nothing is at this address
     ├── MethodNotAllowed  405  something is, but not for this method
+    ├── Conflict          409  what is there now does not allow it
     ├── BodyTooLarge      413
     ├── UnsupportedMedia  415  the body is not sent as application/json
     ├── Invalid           422  the request is understood, and a value in it is wrong
@@ -73,6 +74,10 @@ class NotFound(Problem, kind="not-found", status=404):
 
 class MethodNotAllowed(Problem, kind="method-not-allowed", status=405):
     """This address does not take this method."""
+
+
+class Conflict(Problem, kind="conflict", status=409):
+    """The present state does not allow this."""
 
 
 class BodyTooLarge(Problem, kind="body-too-large", status=413):
