@@ -68,7 +68,7 @@ class Deliveries:
 
     def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
         tries = [_read(subscription, each) for each in incoming]
-        outcomes = self._together(subscription, tries) if subscription.batch else {}
+        outcomes = self._in_batch(subscription, tries) if subscription.batch else {}
         return [
             self._closed(subscription, one, outcomes.get(number) or self._alone(subscription, tries[number]))
             for number, one in enumerate(incoming)
@@ -146,6 +146,15 @@ class Deliveries:
         if not self._database.run(commit):
             raise commits.AlreadyHandled
         return context.intents
+
+    def _in_batch(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
+        """What the broker gives once more was published before what is new, so it is handled first."""
+        again = {
+            number: self._alone(subscription, one)
+            for number, one in enumerate(tries)
+            if isinstance(one, Try) and one.incoming.redelivered
+        }
+        return again | self._together(subscription, tries)
 
     def _together(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""

@@ -157,12 +157,12 @@ class BrokerApi:
     @contextlib.contextmanager
     def disk_alarm(self) -> Iterator[None]:
         """The same, for a disk that is full."""
-        self.ctl("set_disk_free_limit", "1000TB")
+        self.ctl("set_disk_free_limit", str(10**15))
         try:
             until(self._alarmed, seconds=30, what="the disk alarm")
             yield
         finally:
-            self.ctl("set_disk_free_limit", "200MB")
+            self.ctl("set_disk_free_limit", "200000000")
             until(lambda: not self._alarmed(), seconds=30, what="the end of the disk alarm")
 
     def ctl(self, *arguments: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Activity, ScheduleRun, User, table
-from tests.drill import journal
+from tests.drill import journal, witnesses
 from tests.drill.load import Registration
 from tests.drill.mails import Copy
 from tests.drill.phases import Phase, at
@@ -60,6 +60,8 @@ class Found:
     #: Subject -> lines in the activity log.
     lines: Counter[str]
     letters: Sequence[Any]
+    #: Given up by a consumer, and not kept as a dead letter.
+    unkept: int
     #: Events of the scheduler without a line in the activity log.
     unheard: int
 
@@ -78,6 +80,9 @@ def count(stage: Stage, drill: Drill) -> Counts:
         counts.tallies[at(phases, letter.first_failed_at.timestamp()).index].parked += 1
     emails = {email for _, email, _ in found.users.values()}
     counts.strange += _strange(found, mails.taken.keys() - emails)
+    parked = sum(letter.reason == "not-json" for letter in found.letters)
+    if parked != stage.hostile:
+        counts.strange.append(f"{parked} dead letters of {stage.hostile} deliveries that were no event")
     return counts
 
 
@@ -87,13 +92,14 @@ def _find(stage: Stage) -> Found:
         users = run(select(_USERS.c.id, _USERS.c.event_id, _USERS.c.email, _USERS.c.registered_at)).all()
         of_people = _LINES.c.type.in_(("user.registered", DrillStepped.TYPE))
         lines = run(select(_LINES.c.subject, func.count()).where(of_people).group_by(_LINES.c.subject)).all()
-        letters = run(select(_LETTERS.c.event_id, _LETTERS.c.consumer, _LETTERS.c.first_failed_at)).all()
+        columns = (_LETTERS.c.event_id, _LETTERS.c.consumer, _LETTERS.c.reason, _LETTERS.c.first_failed_at)
         unheard = select(func.count()).where(_RUNS.c.event_id.not_in(select(_LINES.c.event_id)))
         return Found(
             {row.id: (row.event_id, row.email, row.registered_at.timestamp()) for row in users},
             journal.rows(stage.database),
             Counter({row[0]: row[1] for row in lines}),
-            letters,
+            run(select(*columns)).all(),
+            witnesses.unkept(session),
             run(unheard).scalar_one(),
         )
 
@@ -163,6 +169,7 @@ def _strange(found: Found, recipients: set[str]) -> list[str]:
         "mails to people who never registered": len(recipients),
         "subjects in the journal that nobody is": len(subjects),
         "people with too many lines in the activity log": len(lines),
+        "events given up and not kept as dead letters": found.unkept,
         "timed events without their line in the activity log": found.unheard,
     }
     return [f"{number} {what}" for what, number in things.items() if number]

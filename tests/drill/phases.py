@@ -24,6 +24,8 @@ class Phase:
     #: Deliveries of messages that had been delivered before.
     duplicate_deliveries: int = 0
     deliveries: int = 0
+    #: Why the fault could not be injected or healed.
+    trouble: str = ""
 
 
 def at(phases: list[Phase], moment: float) -> Phase:

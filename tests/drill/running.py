@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.drill.faults.fault import Fault
@@ -15,6 +16,8 @@ from tests.drill.witnesses import Witnesses
 LEAD, CALM_SECONDS = 1.5, 5.0
 #: Seconds that the drill waits for recovery before it goes on, and for the end of everything.
 PATIENCE, DRAIN = 90.0, 240.0
+#: Seconds for what comes after all effects: events that nobody waits for, dead letters that are kept.
+SILENCE = 30.0
 #: Seconds that recovery is taken to need when it is asked whether a further fault fits.
 USUAL = 8.0
 #: Seconds between two looks, and between two lines of progress.
@@ -42,30 +45,42 @@ class Drill:
 
     def __init__(self, stage: Stage, plan: Plan, say: Callable[[str], None]) -> None:
         self.phases: list[Phase] = []
+        self._handled -= self._late
         self.drained = False
         self._stage = stage
         self._plan = plan
         self._say = say
+        #: Users that need not be waited for any more; those of them that were not handled in time.
         self._handled: set[str] = set()
+        self._late: set[str] = set()
         self.witnesses = Witnesses(stage.database, stage.mailbox)
 
     def run(self) -> None:
         """All of it; leaves the load stopped and the programs running."""
         began = time.monotonic()
         calm = self._enter(CALM)
-        self._watch(CALM_SECONDS)
+        time.sleep(CALM_SECONDS)
         self._recover(calm, time.time())
         for fault in self._next_faults(began):
             self._fail(fault)
         self._say("healed; the load ends, and what is left is handled")
         self._stage.load.stop()
-        self.drained = self._wait(self._stage.load.so_far(), time.time(), DRAIN) is not None
+        self._handled -= self._late
+        self.drained = self._wait(self._stage.load.so_far(), time.time(), DRAIN) is not None and self._quiet()
+
+    def _quiet(self) -> bool:
+        deadline = time.monotonic() + SILENCE
+        while not (quiet := self.witnesses.is_quiet()) and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        return quiet
 
     def undrained(self) -> list[str]:
         """In words, what kept the drill from ending well: some of the registrations that are not through."""
         if self.drained:
             return []
         left = self.witnesses.unhandled(self._stage.load.so_far())
+        if not left:
+            return [f"the outbox or the dead letters' queue is not empty {SILENCE:g} s after all was handled"]
         shown = [f"{one.email} ({', '.join(self.witnesses.missing(one))})" for one in left[:3]]
         return [f"{len(left)} registrations are not handled {DRAIN:g} s after the last fault: {'; '.join(shown)}"]
 
@@ -85,15 +100,25 @@ class Drill:
 
     def _fail(self, fault: Fault) -> None:
         phase = self._enter(fault.name, fault)
-        self._watch(LEAD)
+        time.sleep(LEAD)
         injected = time.time()
-        fault.inject(self._stage)
-        try:
-            self._watch(self._plan.hold(fault))
-        finally:
+        with self._noting(phase, "injected"):
+            fault.inject(self._stage)
+            time.sleep(self._plan.hold(fault))
+        healed = time.time()
+        with self._noting(phase, "healed"):
             healed = fault.heal(self._stage)
-        phase.held = healed - injected
+        phase.held = max(0.0, healed - injected)
         self._recover(phase, healed)
+
+    @contextmanager
+    def _noting(self, phase: Phase, what: str) -> Iterator[None]:
+        """A fault that cannot be had must not hide what the others did."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the drill goes on, and its table says so
+            phase.trouble = f"could not be {what}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            self._say(f"{phase.name} {phase.trouble}")
 
     def _enter(self, name: str, fault: Fault | None = None) -> Phase:
         phase = Phase(len(self.phases), name, fault)
@@ -117,14 +142,13 @@ class Drill:
         left, told = [one for one in accepted if one.user_id not in self._handled], time.monotonic()
         while left := self.witnesses.unhandled(left):
             if time.time() - since > patience:
-                return None
+                self._late.update(one.user_id for one in left)  # they are this phase's, and not the next ones'
+                break
             if time.monotonic() - told > TELL:
                 self._say(f"  {len(left)} of {len(accepted)} to be handled")
                 told = time.monotonic()
             time.sleep(LOOK)
         self._handled.update(one.user_id for one in accepted)
+        if left:
+            return None
         return max(0.0, time.time() - since)
-
-    def _watch(self, seconds: float) -> None:
-        """Let the load go on for so long."""
-        time.sleep(seconds)

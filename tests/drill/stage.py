@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from infra.database import consumers
 from infra.database.engine import connect
 from infra.database.migrations import migrate
 from infra.local.accounts import VHOST
@@ -16,6 +17,7 @@ from infra.local.places import Places
 from infra.local.plan import PROGRAMS
 from infra.local.ports import LOOPBACK, free_port
 from infra.settings import environment
+from infra.subscriptions import EVERY_TYPE
 from infra.version import version
 from tests import roots
 from tests.bench.program import run
@@ -53,6 +55,8 @@ class Stage:
         self.folder = folder
         self.mailbox = Mailbox()
         self.postgres = Postgres() if choice.database == "postgresql" else None
+        #: Copies of messages that are no event, each of which some consumer has to park.
+        self.hostile = 0
         self._say = say
         self._places = Places(folder / "state").make()
         self._first = FIRST_PORT + os.getpid() % 100 * 12
@@ -93,6 +97,11 @@ class Stage:
     def pause(self, seconds: float) -> None:
         """Let time go by, as a fault needs it."""
         time.sleep(seconds)
+
+    def listeners(self, event_type: str) -> list[str]:
+        """The consumers of a type."""
+        with self.database.reading() as session:
+            return [row.consumer for row in consumers.declared(session) if {event_type, EVERY_TYPE} & set(row.types)]
 
     def versions(self) -> dict[str, str]:
         """What the drill was on."""

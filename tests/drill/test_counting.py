@@ -29,7 +29,7 @@ def step(number: int, subject: str = "ada", moment: float = 150.0, attempt: int 
 
 
 def found(*steps: Any, lines: int = 4, users: tuple[str, ...] = ("ada",)) -> Found:
-    return Found({user: (f"e-{user}", f"{user}@x", 150.0) for user in users}, steps, Counter(ada=lines), (), 0)
+    return Found({user: (f"e-{user}", f"{user}@x", 150.0) for user in users}, steps, Counter(ada=lines), (), 0, 0)
 
 
 def lost(database: Found, mails: dict[str, list[Copy]]) -> int:

@@ -59,6 +59,8 @@ def _add(row: Row, phase: Phase, counts: Counts) -> None:
     both = (row.recovery, phase.recovery)
     row.recovery = None if None in both else max(each for each in both if each is not None)
     row.wrong += [f"{number} {what}" for what, number in _wrong(phase, counts).items() if number]
+    if phase.trouble:
+        row.wrong.append(phase.trouble)
     if phase.recovery is None or phase.recovery > RECOVERY:
         row.wrong.append(f"not recovered within {RECOVERY:g} s")
 

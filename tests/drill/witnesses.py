@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, func, select
+from sqlmodel import Session
 
 from infra.database.engine import Database
-from infra.database.tables import Activity, Inbox, table
+from infra.database.recovery_tables import DeadLetter
+from infra.database.tables import Activity, Inbox, Outbox, table
 from infra.errors import DatabaseUnavailable
 from tests.drill.journal import count_by_subject
 from tests.drill.load import Registration
@@ -16,7 +18,7 @@ from tests.drill.mails import Mails
 from tests.drill.stepped import STEPS
 from tests.mailbox import Mailbox
 
-_LINES, _INBOX = table(Activity), table(Inbox)
+_LINES, _INBOX, _LETTERS, _OUTBOX = table(Activity), table(Inbox), table(DeadLetter), table(Outbox)
 #: Registrations that are asked about in one query.
 _AT_ONCE = 400
 MAILING, STUMBLING = "welcome-email", "drill-faulty"
@@ -33,6 +35,13 @@ class Seen:
     #: Event and consumer of what is handled, and of what was given up.
     handled: set[tuple[str, str]] = field(default_factory=set)
     parked: set[tuple[str, str]] = field(default_factory=set)
+
+
+def unkept(session: Session) -> int:
+    """How many events some consumer gave up without a dead letter that tells of it."""
+    kept = exists().where(_LETTERS.c.event_id == _INBOX.c.event_id, _LETTERS.c.consumer == _INBOX.c.consumer)
+    query = select(func.count()).select_from(_INBOX).where(_INBOX.c.state == "dead", ~kept)
+    return int(session.connection().execute(query).scalar_one())
 
 
 class Witnesses:
@@ -52,6 +61,12 @@ class Witnesses:
             ]  # fmt: skip
         except DatabaseUnavailable:
             return list(registrations)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way: all events are published, and all that was given up is kept."""
+        waiting = select(func.count()).select_from(_OUTBOX).where(~_OUTBOX.c.set_aside)
+        with self._database.reading() as session:
+            return session.connection().execute(waiting).scalar_one() == 0 and unkept(session) == 0
 
     def missing(self, one: Registration) -> list[str]:
         """In words, what a registration lacks."""

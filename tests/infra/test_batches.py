@@ -89,6 +89,16 @@ def test_events_that_were_handled_before_are_left_out(database: Database, delive
     assert ([2, 2], 4) == ([size for size in handler.sizes if size != 1], len(written(database)))
 
 
+def test_what_comes_again_is_handled_before_what_is_new(database: Database) -> None:
+    order: list[str] = []
+    handle = Deliveries(database, {}).handler(
+        Subscription("tested", ("day.ended",), lambda batch: order.extend(one.event_id for one in batch), batch=Batch())
+    )
+    envelopes = days(4)
+    handle([Incoming(encode(one), redelivered=number % 2 == 1) for number, one in enumerate(envelopes)])
+    assert [envelopes[number].id for number in (1, 3, 0, 2)] == order
+
+
 def test_two_copies_in_one_batch_are_one_event(database: Database, deliver: Deliver) -> None:
     (envelope,) = days(1)
     assert [Done(), Done()] == deliver(Handler(), [envelope, envelope])

@@ -2,12 +2,11 @@
 
 import threading
 import time
-from contextlib import suppress
 
 import pika
-from pika.exceptions import AMQPError
 from sqlalchemy import select
 
+from events.users import UserRegistered
 from infra.database.tables import EventLog, table
 from infra.rabbitmq.messages import event_message
 from infra.rabbitmq.topology import EVENTS
@@ -70,10 +69,12 @@ class Poison(Fault):
 
     def inject(self, stage: Stage) -> None:
         stage.load.poison_every = 4
-        with stage.api.channel(stage.node.amqp) as channel, suppress(AMQPError):
+        with stage.api.channel(stage.node.amqp) as channel:
+            channel.confirm_delivery()
             for number in range(self.hostile):
                 body = f"no event {time.time_ns()} {number}".encode()
-                channel.basic_publish(EVENTS, "user.registered", body, pika.BasicProperties(delivery_mode=2))
+                channel.basic_publish(EVENTS, UserRegistered.TYPE, body, pika.BasicProperties(delivery_mode=2))
+                stage.hostile += len(stage.listeners(UserRegistered.TYPE))
 
     def heal(self, stage: Stage) -> float:
         stage.load.poison_every = 0

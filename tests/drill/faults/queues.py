@@ -5,18 +5,23 @@ from urllib.parse import quote
 from infra.rabbitmq.topology import EVENTS
 from tests.drill.faults.fault import Fault
 from tests.drill.stage import VHOST, Stage
+from tests.waiting import until
 
 
 class QueueDeleted(Fault):
-    """A consumer's queue is deleted, with what waits in it."""
+    """A consumer's queue is deleted with what waits in it, again and again."""
 
     name = "queue-deleted"
     queue = "drill-journal"
-    #: Seconds for which its consumer is held up before, so that there is something in the queue.
     seconds = 0.0
+    #: Times, and seconds between two.
+    rounds, interval = 3, 2.0
 
     def inject(self, stage: Stage) -> None:
-        stage.api.delete_queue(stage.node.amqp, self.queue)
+        for _ in range(self.rounds):
+            until(lambda: stage.api.has_queue(stage.node.amqp, self.queue), what=f"the queue {self.queue}")
+            stage.api.delete_queue(stage.node.amqp, self.queue)
+            stage.pause(self.interval)
 
 
 class BindingDeleted(Fault):
