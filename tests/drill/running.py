@@ -45,7 +45,6 @@ class Drill:
 
     def __init__(self, stage: Stage, plan: Plan, say: Callable[[str], None]) -> None:
         self.phases: list[Phase] = []
-        self._handled -= self._late
         self.drained = False
         self._stage = stage
         self._plan = plan
