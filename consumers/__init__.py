@@ -20,7 +20,9 @@ from infra.pausing import Pausing
 from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
+from infra.recovery import keeping
 from infra.recovery.duties import Duties, Duty
+from infra.recovery.keeping import Keeper
 from infra.recovery.operating import Operating
 from infra.relaying import emptying
 from infra.settings import Settings, load
@@ -101,6 +103,7 @@ def _compose(settings: Settings) -> None:
     broker.on_outcome = _count
     for subscription in recorded():
         broker.attach(subscription, deliveries.handler(subscription))
+    broker.attach(keeping.subscription(), Keeper(database).keep)
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
     holder = f"consumers {here()} {secrets.token_hex(4)}"

@@ -18,6 +18,9 @@ HANDLER = Histogram("tidings_handler_seconds", "Time in the handler itself.", ["
 END_TO_END = Histogram(
     "tidings_end_to_end_seconds", "From the event's time to all of a consumer's effects.", ["consumer"], buckets=_LONG
 )
+DEAD_LETTERS_KEPT = Counter(
+    "tidings_dead_letters_kept", "Dead messages that were written down.", ["consumer", "reason"]
+)
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
 RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
 

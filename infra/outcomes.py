@@ -58,6 +58,8 @@ class Hold:
     """Something that all deliveries need is away (the database): keep the message and try again without counting."""
 
     error: str
+    #: Only this message is held: it goes back to its queue for a while, and nobody waits for it.
+    alone: bool = False
 
 
 Outcome = Done | RetryLater | Park | Hold

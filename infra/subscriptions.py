@@ -34,7 +34,9 @@ PAUSE_AFTER = 20
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME = 100
 _LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
-_RESERVED = frozenset({"events", "dead", "dead-letters"})
+#: Stands for the consumer of a dead letter that does not say whose it is.
+UNKNOWN = "unknown"
+_RESERVED = frozenset({"events", "dead", "dead-letters", UNKNOWN})
 
 
 class Mail(Protocol):
@@ -176,6 +178,11 @@ def forget(consumer: str) -> None:
     _recorded.pop(consumer, None)
 
 
+def is_name(text: str) -> bool:
+    """Whether it can name a consumer and its queue."""
+    return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
 def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
     classes = (to,) if isinstance(to, type) else tuple(to)
     if not classes:
@@ -186,7 +193,7 @@ def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
 def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None) -> None:
     if len(consumer) > _LONGEST_NAME:
         raise ConfigurationError(f"A consumer's name has {_LONGEST_NAME} characters at most: {consumer[:40]}…")
-    if not _NAME.fullmatch(consumer) or consumer in _RESERVED:
+    if not is_name(consumer):
         raise ConfigurationError(f"{consumer!r} cannot name a consumer: use words of a-z and 0-9 joined by '-'.")
     if consumer in _recorded:
         raise ConfigurationError(f"The name {consumer!r} is taken by {_recorded[consumer].handler.__module__}.")

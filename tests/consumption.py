@@ -12,6 +12,8 @@ from infra.delivery import Deliveries
 from infra.effects import Performer
 from infra.rabbitmq.blocking import BlockingPublisher
 from infra.rabbitmq.broker import TidingsBroker
+from infra.recovery import keeping
+from infra.recovery.keeping import Keeper
 from infra.subscriptions import Subscription
 from tests.waiting import until
 
@@ -31,9 +33,14 @@ class Consumption:
 
 @contextlib.contextmanager
 def consuming(
-    vhost: str, database: Database, subscriptions: Sequence[Subscription], performers: Mapping[str, Performer]
+    vhost: str,
+    database: Database,
+    subscriptions: Sequence[Subscription],
+    performers: Mapping[str, Performer],
+    *,
+    keeper: Keeper | None = None,
 ) -> Iterator[Consumption]:
-    """Meanwhile these consumers are recorded, declared and at work."""
+    """Meanwhile these consumers are recorded, declared and at work, and a keeper if one is given."""
     with database.transaction() as session:
         consumers.declare(session, subscriptions)
     topology = [(each.consumer, each.types, each.description) for each in subscriptions]
@@ -43,6 +50,8 @@ def consuming(
     deliveries = Deliveries(database, performers, is_stopping=lambda: broker.is_stopping)
     for subscription in subscriptions:
         broker.attach(subscription, deliveries.handler(subscription))
+    if keeper is not None:
+        broker.attach(keeping.subscription(), keeper.keep)
     worker = Worker(broker, worker_threads=broker.threads, worker_timeout=100)
     worker.start()
     try:

@@ -27,6 +27,7 @@ from infra.rabbitmq.lanes import Lane
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.modes import Mode
 from infra.rabbitmq.time_limit import HandlerTimeLimit
+from infra.rabbitmq.topology import DEAD_LETTERS
 from infra.rabbitmq.watchdog import Watchdog
 from infra.subscriptions import Subscription
 
@@ -110,6 +111,7 @@ class TidingsBroker(dramatiq.Broker):
             limit=self._limit,
             stopping=self._consuming.stopping,
             observe=self._observe,
+            copies=name != DEAD_LETTERS,
         )
         size, wait = (batch.size, batch.wait) if batch else (1, 0.0)
         self._lanes[name] = Lane(name, subscription.concurrency, size=size, wait=wait)

@@ -50,6 +50,8 @@ class Handling:
     stopping: threading.Event
     #: Told the consumer, the outcome and the seconds of each call of `handle`.
     observe: Callable[[str, Outcome, float], None]
+    #: Whether what escapes from `handle` may end in a copy to a tier or the dead letters; else it is held.
+    copies: bool = True
 
     def run(self, deliveries: Sequence[Delivery]) -> None:
         """Handle deliveries and record what is to become of each; one that must not be started any more is left."""
@@ -65,7 +67,7 @@ class Handling:
         """Ask for decisions, and again for those that are held, until there are none or we must stop."""
         outcomes = self._attempt(tries)
         for pause in _pauses():
-            held = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Hold)]
+            held = [number for number, one in enumerate(outcomes) if isinstance(one, Hold) and not one.alone]
             if not held:
                 break
             first, outcome = tries[held[0]][0], outcomes[held[0]]
@@ -93,7 +95,7 @@ class Handling:
         """For what nobody foresaw: a further try in case it passes, and an end in case it does not."""
         name = f"internal: {type(error).__name__}"
         self._warn("handling failed", delivery, name, where=_where(error))
-        if self.stopping.is_set() and isinstance(error, TimeLimitExceeded):
+        if not self.copies or (self.stopping.is_set() and isinstance(error, TimeLimitExceeded)):
             return Hold(name)  # not the event's fault, so it costs no try
         delays = Retry.DEFAULT.delays
         if incoming.attempt > len(delays):
@@ -116,7 +118,7 @@ class Handling:
             case Park():
                 copy = dead_message(delivery.message(), outcome, consumer=self.consumer, attempt=incoming.attempt)
             case Hold():
-                return Verdict.LEAVE
+                return Verdict.REQUEUE if outcome.alone else Verdict.LEAVE
             case _:
                 assert_never(outcome)
         return self._replace(delivery, copy)

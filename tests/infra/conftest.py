@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 #: The folders of such tests, beside this file.
-_FOLDERS = {"rabbitmq", "relaying"}
+_FOLDERS = {"rabbitmq", "recovery", "relaying"}
 #: A lane's name -> the fixture that has its node.
 _LANES = {"3.10": "installed_rabbitmq", "4.x": "newer_rabbitmq"}
 
