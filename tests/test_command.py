@@ -101,6 +101,10 @@ def test_an_unknown_word_is_one_line_and_code_2(machine: Machine) -> None:
         (["scheduler"], "-m scheduler"),
         (["schedules", "list"], "-m scheduler list"),
         (["schedules"], "-m scheduler --help"),
+        (["dead", "list", "--json"], "-m infra.recovery dead list --json"),
+        (["dead"], "-m infra.recovery dead --help"),
+        (["operations", "show", "1"], "-m infra.recovery operations show 1"),
+        (["operations"], "-m infra.recovery operations --help"),
     ],
 )
 def test_each_word_is_handed_to_its_package(machine: Machine, typed: list[str], handed_over: str) -> None:
