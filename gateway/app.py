@@ -12,6 +12,7 @@ from gateway import health
 from gateway.activity import routes as activity
 from gateway.audit import routes as audit
 from gateway.body_limit import BodyLimit
+from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
 from gateway.events import routes as events
 from gateway.failures import Failures
@@ -31,6 +32,7 @@ _ROUTERS = (
     users.private,
     events.private,
     activity.private,
+    consumers.private,
     dead_letters.private,
     operations.private,
     audit.private,

@@ -24,6 +24,7 @@ __all__ = [
     "RetryAfter",
     "Subscription",
     "forget",
+    "is_name",
     "recorded",
     "subscribe",
 ]

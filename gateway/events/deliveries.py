@@ -1,12 +1,14 @@
 """What became of an event at each consumer, from the recorded consumers, the inbox and the effects."""
 
 from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from gateway.events.schemas import Delivery, EffectView
-from infra.database import consumers
+from gateway.events.schemas import Delivery, EffectView, State
+from infra.database import consumers, pauses
 from infra.database.tables import Effect, EventLog, Inbox, table
 
 _INBOX = table(Inbox)
@@ -30,13 +32,14 @@ def expected(session: Session, event_type: str) -> list[Delivery]:
 def of(session: Session, event: EventLog) -> list[Delivery]:
     """One for each consumer that the event is for, and for each that has had it all the same (a replay, say)."""
     takers = consumers.takers(consumers.declared(session), event.type)
-    found = {taker.consumer: Delivery(consumer=taker.consumer, state="pending")
-             for taker in takers if taker.since < event.position}  # fmt: skip
+    paused = pauses.paused(session)
+    found = {name: Delivery(consumer=name, state="paused" if name in paused else "pending")
+             for name in (taker.consumer for taker in takers if taker.since < event.position)}  # fmt: skip
     effects = _effects(session, event.event_id)
     for row in session.connection().execute(_RECORDS, {"event": event.event_id}):
         found[row.consumer] = Delivery(
             consumer=row.consumer,
-            state=row.state if row.state in _SAME else "retrying" if row.error else "pending",
+            state=_state(row, is_paused=row.consumer in paused),
             attempts=row.attempts,
             first_at=row.first_at,
             handled_at=row.handled_at,
@@ -44,6 +47,13 @@ def of(session: Session, event: EventLog) -> list[Delivery]:
             effects=effects[row.consumer],
         )
     return [found[consumer] for consumer in sorted(found)]
+
+
+def _state(row: Any, *, is_paused: bool) -> State:
+    """The state of a record; what is back from its retry tier, or has not begun, waits for a paused consumer."""
+    state: State = row.state if row.state in _SAME else "retrying" if row.error else "pending"
+    is_back = state == "retrying" and row.retry_at is not None and row.retry_at <= datetime.now(UTC)
+    return "paused" if is_paused and (is_back or state == "pending") else state
 
 
 def _effects(session: Session, event_id: str) -> dict[str, list[EffectView]]:

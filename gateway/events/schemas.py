@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 
 from gateway.pages import Moment, Paging, Text
 
+State = Literal["pending", "handled", "retrying", "dead", "paused"]
+
 
 class EffectView(BaseModel):
     """Something outside the database that a handler intended, such as a mail."""
@@ -22,7 +24,7 @@ class Delivery(BaseModel):
     """One event at one consumer."""
 
     consumer: str
-    state: Literal["pending", "handled", "retrying", "dead", "paused"]
+    state: State = Field(description="paused: it waits for its consumer, which is paused; see `/consumers`.")
     attempts: int = 0
     first_at: datetime | None = None
     handled_at: datetime | None = None

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from events.clock import HeartbeatTicked
 from events.envelope import Envelope, announce
-from infra.database import event_log, leases, outbox, tables
+from infra.database import event_log, leases, outbox, pauses, tables
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.tables import table
@@ -136,6 +136,32 @@ def test_a_delivery_is_shown_as_the_inbox_has_it(
     at = "2026-11-22T09:30:00Z"
     expected = {"consumer": "welcome-email", "state": seen, "attempts": 3, "error": error, "effects": []}
     assert delivery == expected | {"first_at": at, "handled_at": at}
+
+
+@pytest.mark.parametrize(
+    ("kept", "back_in", "shown"),
+    [
+        (None, None, "paused"),
+        ("committed", None, "paused"),
+        ("retrying", -1, "paused"),
+        ("retrying", 60, "retrying"),
+        ("handled", None, "handled"),
+        ("dead", None, "dead"),
+    ],
+)
+def test_a_delivery_that_waits_in_the_queue_of_a_paused_consumer_is_paused(
+    operator: TestClient, database: Database, kept: str | None, back_in: float | None, shown: str
+) -> None:
+    """One whose copy waits in a retry tier waits for that first."""
+    event = ada()
+    subscribe(database, "welcome-email", event.type)
+    publish(database, event)
+    if kept is not None:
+        retry_at = None if back_in is None else datetime.now(UTC) + timedelta(seconds=back_in)
+        delivered(database, event, "welcome-email", kept, retry_at=retry_at, error="451" if back_in else None)
+    with database.transaction() as session:
+        pauses.pause(session, "welcome-email", pauses.OPERATOR, "maintenance")
+    assert states(story(operator, event)) == {"welcome-email": shown}
 
 
 def test_effects_are_shown_in_their_order_at_their_consumer(operator: TestClient, database: Database) -> None:
