@@ -17,6 +17,7 @@ import typer
 from infra import commands
 from tests.drill import catalogue
 from tests.drill.counting import count
+from tests.drill.replaying import replay
 from tests.drill.report import Report
 from tests.drill.running import Drill, Plan
 from tests.drill.stage import Choice, Stage
@@ -65,12 +66,16 @@ def drill(
 def _run(stage: Stage, plan: Plan, say: Callable[[str], None]) -> Report:
     running = Drill(stage, plan, say)
     running.run()
+    undrained = running.undrained()
+    say("replaying the mails that were given up")
+    replayed = replay(stage)
     counts = count(stage, running)
-    strange = [*counts.strange, *running.undrained()]
+    strange = [*counts.strange, *undrained, *([] if replayed.is_good else [str(replayed)])]
     names = {phase.name for phase in running.phases}
     not_run = [fault.name for fault in plan.faults if fault.name not in names]
     found = rows(running.phases, counts)
-    return Report(plan.seed, stage.versions(), stage.choice.rate, found, not_run, strange)
+    notes = [str(replayed)] if replayed.total and replayed.is_good else []
+    return Report(plan.seed, stage.versions(), stage.choice.rate, found, not_run, strange, notes)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def _find(stage: Stage) -> Found:
         users = run(select(_USERS.c.id, _USERS.c.event_id, _USERS.c.email, _USERS.c.registered_at)).all()
         of_people = _LINES.c.type.in_(("user.registered", DrillStepped.TYPE))
         lines = run(select(_LINES.c.subject, func.count()).where(of_people).group_by(_LINES.c.subject)).all()
-        columns = (_LETTERS.c.event_id, _LETTERS.c.consumer, _LETTERS.c.reason, _LETTERS.c.first_failed_at)
+        columns = [_LETTERS.c[name] for name in ("event_id", "consumer", "reason", "state", "first_failed_at")]
         unheard = select(func.count()).where(_RUNS.c.event_id.not_in(select(_LINES.c.event_id)))
         return Found(
             {row.id: (row.event_id, row.email, row.registered_at.timestamp()) for row in users},
@@ -132,7 +132,7 @@ def _count_losses(
     steps: dict[str, set[int]] = defaultdict(set)
     for row in found.journal:
         steps[row.subject].add(row.number)
-    parked = {(letter.event_id, letter.consumer) for letter in found.letters}
+    parked = {(letter.event_id, letter.consumer) for letter in found.letters if letter.state != "handled"}
     for user, (phase, event, email) in people.items():
         mailed = email in mails or (event, MAILING) in parked
         known = found.users.get(user, ("", "", 0.0))[:2] == (event, email)

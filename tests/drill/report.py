@@ -36,6 +36,8 @@ class Report:
     not_run: Sequence[str]
     #: What is wrong and belongs to no fault.
     strange: Sequence[str]
+    #: What else there is to say.
+    notes: Sequence[str] = ()
 
     @property
     def is_good(self) -> bool:
@@ -48,8 +50,9 @@ class Report:
         head = f"seed {self.seed}; {versions}, Python {platform.python_version()}; {self.rate:g} registrations/s"
         titles = "".join(f"{title:>{width}}" for title, (_, width) in _COLUMNS.items())
         lines = [head, "", f"{'fault':<19}{titles}", *(_line(row) for row in [*self.rows, _total(self.rows)]), ""]
+        lines += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
         if self.not_run:
-            lines.append(f"no time for: {', '.join(self.not_run)}")
+            lines.append(f"No time for: {', '.join(self.not_run)}")
         lines += [f"WRONG: {row.fault}: {what}" for row in self.rows for what in row.wrong]
         lines += [f"WRONG: {what}" for what in self.strange]
         lines.append("All as promised." if self.is_good else "Not as promised.")
@@ -64,6 +67,7 @@ class Report:
             "faults": [asdict(row) for row in self.rows],
             "not_run": list(self.not_run),
             "strange": list(self.strange),
+            "notes": list(self.notes),
             "good": self.is_good,
         }
 

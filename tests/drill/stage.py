@@ -29,8 +29,10 @@ from tests.drill.proxy import Proxy
 from tests.mailbox import Mailbox
 from tests.postgres import Postgres
 
-__all__ = ["VHOST", "Choice", "Stage"]
+__all__ = ["TOKEN", "VHOST", "Choice", "Stage"]
 
+#: The operator's.
+TOKEN = "drill"
 #: Where to look for free ports; Linux hands none of these out to outgoing connections.
 FIRST_PORT = 24000
 
@@ -78,7 +80,8 @@ class Stage:
         self._say("starting gateway, consumers and scheduler")
         self.programs = Programs(self._places, settings, ports, self._say)
         self.programs.start()
-        self.load = Load(ports["gateway"], rate=self.choice.rate)
+        self.http_port = ports["gateway"]
+        self.load = Load(self.http_port, rate=self.choice.rate)
         self.load.start()
 
     def stop(self) -> None:
@@ -147,5 +150,5 @@ class Stage:
             log_format="json",
             consumer_packages="tests.drill.consumers",
             sweep_grace=self.choice.sweep_grace,
-            operator_token="drill",
+            operator_token=TOKEN,
         )

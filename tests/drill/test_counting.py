@@ -102,7 +102,7 @@ def test_the_report_says_what_is_wrong_with_which_fault() -> None:
     assert not report.is_good
     assert "WRONG: consumers-kill: 2 lost" in table
     assert "WRONG: consumers-kill: not recovered within 30 s" in table
-    assert "no time for: poison" in table
+    assert "No time for: poison" in table
     assert "1,200" in table
     assert report.as_json()["faults"][1]["lost"] == 2
 
