@@ -30,7 +30,7 @@ def timekeeper(database: Database, timetable: tuple[Schedule, ...] = TIMETABLE) 
     return scheduler
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, timetable: tuple[Schedule, ...] = TIMETABLE) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
@@ -39,12 +39,12 @@ async def run(settings: Settings) -> None:
     database = connect(settings.database)
     require_current(database)
     publishing = Publishing(database, settings.rabbitmq, program="scheduler")
-    keeper = timekeeper(database)
+    keeper = timekeeper(database, timetable)
     relaying = asyncio.create_task(publishing.run(), name="relay")
     stored = Readiness(database)
     server = probes.serve(lambda: _problems(keeper, relaying) | stored.problems(), port=settings.probe_port)
     keeper.start()
-    _log.info("scheduler ready", schedules=len(TIMETABLE), probes=server.server_port)
+    _log.info("scheduler ready", schedules=len(timetable), probes=server.server_port)
     try:
         await _stopped(relaying)
     finally:

@@ -4,6 +4,9 @@ from dramatiq import cli
 
 #: Milliseconds for a worker's orderly end, its grace time included.
 _SHUTDOWN = 8_000
+#: Milliseconds that the parent waits for its workers' start before it looks after them. Dramatiq's own 30 s are for
+#: processes that we have none of; meanwhile it would not see that a worker died, nor hear SIGTERM.
+_START = 1_000
 
 
 def work(composition: str, *, processes: int) -> int:
@@ -12,5 +15,6 @@ def work(composition: str, *, processes: int) -> int:
     When one process ends by itself the others are stopped, and it is for whoever supervises us to start again.
     """
     arguments = ["--processes", str(processes), "--worker-shutdown-timeout", str(_SHUTDOWN), "--skip-logging"]
+    arguments += ["--worker-fork-timeout", str(_START)]
     parsed = cli.make_argument_parser().parse_args([composition, *arguments])  # type: ignore[no-untyped-call]
     return int(cli.main(parsed))  # type: ignore[no-untyped-call]

@@ -1,0 +1,67 @@
+"""The crash points, each with the program that dies there and what its death leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.system.crash_points.consumers.journal import HOPELESS, RECOVERING, STUMBLING
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One failpoint, at one consumer where it has several."""
+
+    name: str
+    #: What the first crash leaves of one registration; how much of it is said here is enough to tell the place.
+    left: Mapping[str, object]
+    #: The consumer whose delivery dies.
+    at: str = ""
+    #: First word of the person's name.
+    kind: str = "Steady"
+
+    @property
+    def fault(self) -> str:
+        """What to arm."""
+        return f"{self.name}@{self.at}" if self in DELIVERY else self.name
+
+
+#: The gateway dies: at the request itself, or in its relay. Nobody consumes meanwhile.
+GATEWAY = (
+    Point("gateway.before-commit", {"user": False}),
+    Point("gateway.after-commit", {"user": True}),
+    Point("relay.after-claim", {"user": True, "outbox": True, "published": False, "waiting": 0}),
+    Point("relay.before-confirm", {"user": True, "outbox": True, "published": False, "waiting": 1}),
+    Point("relay.after-confirm", {"user": True, "outbox": True, "published": False, "waiting": 1}),
+)
+#: The consumers die, with the message still unacknowledged: it waits again.
+_UNDONE = {"journal": 0, "state": None, "mails": 0, "waiting": 1}
+_OWED = {"state": "committed", "unsent": True, "waiting": 1}
+_DONE = {"state": "handled", "unsent": False, "waiting": 1}
+DELIVERY = (
+    Point("delivery.in-transaction", _UNDONE, "crash-journal"),
+    Point("delivery.in-transaction", _UNDONE, "crash-batch"),
+    Point("delivery.in-transaction", _UNDONE, "welcome-email"),
+    Point("delivery.after-commit", {"journal": 1, **_DONE}, "crash-journal"),
+    Point("delivery.after-commit", {"journal": 1, "mails": 0, **_OWED}, "crash-batch"),
+    Point("delivery.after-commit", {"mails": 0, **_OWED}, "welcome-email"),
+    Point("delivery.after-effect", {"journal": 1, "mails": 1, **_OWED}, "crash-batch"),
+    Point("delivery.after-effect", {"mails": 1, **_OWED}, "welcome-email"),
+    Point("delivery.before-ack", {"journal": 1, **_DONE}, "crash-journal"),
+    Point("delivery.before-ack", {"journal": 1, "mails": 1, **_DONE}, "crash-batch"),
+    Point("delivery.before-ack", {"mails": 1, **_DONE}, "welcome-email"),
+    Point("retry.before-ack", {"state": "retrying", "tiers": 1, "waiting": 1}, "crash-journal", STUMBLING),
+    Point("dead.before-ack", {"state": "dead", "waiting": 1}, "crash-journal", HOPELESS),
+)
+#: The consumers die as keepers: what was given up is still in the queue of the dead letters.
+KEEPING = (
+    Point("keeper.before-commit", {"state": "dead", "letters": 0, "given up": 1}, "crash-journal", HOPELESS),
+    Point("keeper.before-ack", {"state": "dead", "letters": 1, "given up": 1}, "crash-journal", HOPELESS),
+)
+#: The gateway's relay dies while it sends a dead letter to its consumer again.
+RESENDING = (Point("resend.after-confirm", {"resends": 1, "waiting": 1}, "crash-journal", RECOVERING),)
+#: The scheduler dies while it announces a due time.
+CLOCK = (
+    Point("scheduler.before-insert", {"runs": 0}),
+    Point("scheduler.after-insert", {"runs": 0}),
+    Point("scheduler.after-commit", {"runs": 1}),
+)
+EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *CLOCK)
