@@ -1,11 +1,15 @@
-"""`python -m consumers`: run the consumers, or declare and list them."""
+"""`python -m consumers`: run the consumers, or declare, list, pause and resume them."""
 
 import typer
 
 import consumers
 from infra import commands, logs
 from infra.rabbitmq import workers
-from infra.settings import load
+from infra.recovery.commands import consumers as verbs
+from infra.recovery.commands import output
+from infra.recovery.commands.arguments import Json, Limit
+from infra.recovery.commands.consumers import After, State, Type
+from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
 app = commands.make("The consumers.")
@@ -33,13 +37,35 @@ def declare() -> None:
 
 
 @app.command(name="list")
-def list_() -> None:
-    """Show what was found in this folder."""
-    found = consumers.discover()
-    for subscription in recorded():
-        typer.echo(f"{subscription.consumer:24} {', '.join(subscription.types):24} {subscription.description}")
-    for module, reason in found.ignored.items():
+def list_(
+    state: State = None, type_: Type = None, limit: Limit = 50, cursor: After = None, as_json: Json = False
+) -> None:
+    """Show the recorded consumers: whether each takes messages, and how far it has come."""
+    settings = load()
+    for module, reason in consumers.discover(settings).ignored.items():
         typer.echo(f"ignored: {module}: {reason}", err=True)
+    if _has_database(settings):
+        verbs.show(state, type_, limit, cursor, as_json=as_json)
+    else:
+        _show_found(as_json=as_json)
+
+
+app.command()(verbs.pause)
+app.command()(verbs.resume)
+
+
+def _has_database(settings: Settings) -> bool:
+    """Whether there is one to ask; to look for SQLite's file would make it."""
+    return settings.database_url is not None or settings.database_file.exists()
+
+
+def _show_found(*, as_json: bool) -> None:
+    found = [(each.consumer, ", ".join(each.types), each.description) for each in recorded()]
+    names = ("name", "types", "description")
+    if as_json:
+        output.document({"items": [dict(zip(names, each, strict=True)) for each in found], "next": None})
+    else:
+        output.table(names, found)
 
 
 if __name__ == "__main__":

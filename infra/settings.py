@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     @cached_property
     def database(self) -> str:
         """URL of the database."""
-        return self.database_url or f"sqlite:///{self.state_dir.absolute() / 'tidings.db'}"
+        return self.database_url or f"sqlite:///{self.database_file}"
 
     @cached_property
     def rabbitmq(self) -> str:
@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     def further_consumers(self) -> tuple[str, ...]:
         """Packages beside `consumers` that consumer modules are looked for in."""
         return tuple(name.strip() for name in self.consumer_packages.split(",") if name.strip())
+
+    @property
+    def database_file(self) -> Path:
+        """The embedded SQLite database, which is used when no other is set."""
+        return self.state_dir.absolute() / "tidings.db"
 
     @property
     def token_file(self) -> Path:

@@ -1,0 +1,119 @@
+"""`./tidings consumers list`, `pause` and `resume`: what people and programs see, and every way to type it wrongly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from consumers import __main__ as program
+from infra import commands
+from infra.database import consumers, pauses
+from infra.database.engine import Database
+from infra.database.recovery_tables import Audit
+from infra.subscriptions import Subscription
+
+Run = Any
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line; gives its exit code, its output, and its errors."""
+
+    def type_in(*words: str) -> tuple[int, str, str]:
+        code = commands.code(program.app, "./tidings consumers", list(words))
+        output, errors = capsys.readouterr()
+        return code, output, errors
+
+    return type_in
+
+
+@pytest.fixture
+def kept(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The settings name a database in which two consumers are recorded; Ada types."""
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
+    monkeypatch.setenv("LOGNAME", "ada")
+    with database.transaction() as session:
+        names = ("activity-log", "sms")
+        consumers.declare(session, [Subscription(name, ("user.registered",), _unused) for name in names])
+    return database
+
+
+def paused(database: Database) -> dict[str, str]:
+    with database.reading() as session:
+        return {name: row.reason for name, row in pauses.paused(session).items()}
+
+
+def test_without_a_database_the_list_is_what_the_code_says_and_makes_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDINGS_STATE_DIR", str(tmp_path))
+    code, output, errors = run("list")
+    assert (0, ["name", "types", "description"], "") == (code, output.splitlines()[0].split(), errors)
+    assert "welcome-email" in output
+    code, output, _ = run("list", "--json")
+    assert "welcome-email" in {item["name"] for item in json.loads(output)["items"]}
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_list_shows_what_is_recorded_and_whether_it_runs(run: Run, kept: Database) -> None:
+    run("pause", "sms", "--why", "no credit")
+    code, output, _ = run("list")
+    first, second, third = output.splitlines()
+    assert (0, True) == (code, first.startswith("name "))
+    assert second.split()[:3] == ["activity-log", "running", "user.registered"]
+    assert third.split()[:2] == ["sms", "paused"]
+    assert "no credit" in third
+
+
+def test_for_programs_it_is_what_the_endpoint_shows_in_pages(run: Run, kept: Database) -> None:
+    first = json.loads(run("list", "--json", "--limit", "1")[1])
+    assert ["activity-log"] == [item["name"] for item in first["items"]]
+    second = json.loads(run("list", "--json", "--cursor", first["next"])[1])
+    assert (["sms"], None) == ([item["name"] for item in second["items"]], second["next"])
+    assert {"state", "settled", "lag_events", "lag_seconds", "resent", "pause"} <= set(second["items"][0])
+
+
+def test_the_list_is_filtered_by_state_and_type(run: Run, kept: Database) -> None:
+    run("pause", "sms", "--why", "no credit")
+    assert ["sms"] == [item["name"] for item in json.loads(run("list", "--json", "--state", "paused")[1])["items"]]
+    assert (0, "There is nothing.\n", "") == run("list", "--type", "user.removed")
+
+
+def test_a_pause_and_its_end_are_done_and_written_down(run: Run, kept: Database) -> None:
+    assert (0, "sms is paused: every process of it follows within two seconds.\n", "") == run(
+        "pause", "sms", "--why", "no credit"
+    )
+    assert {"sms": "no credit"} == paused(kept)
+    assert (0, "sms goes on within two seconds.\n", "") == run("resume", "sms", "--why", "paid")
+    assert {} == paused(kept)
+    with kept.reading() as session:
+        deeds = [(each.who, each.action, each.target, each.why) for each in session.exec(select(Audit).order_by("id"))]
+    assert [("ada", "consumer.pause", "sms", "no credit"), ("ada", "consumer.resume", "sms", "paid")] == deeds
+
+
+def test_for_programs_a_verb_gives_the_consumer_as_it_is_then(run: Run, kept: Database) -> None:
+    code, output, _ = run("pause", "sms", "--why", "no credit", "--json")
+    assert (0, "paused", "operator") == (code, json.loads(output)["state"], json.loads(output)["pause"]["by"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (["pause", "unknown", "--why", "x"], 1, "No consumer has this name."),
+        (["resume", "sms", "--why", "x"], 1, "This consumer is not paused."),
+        (["pause", "sms"], 2, "Missing option '--why'"),
+        (["pause", "sms", "--why", ""], 2, "1 to 500 characters"),
+        (["list", "--state", "asleep"], 2, "Invalid value"),
+        (["list", "--limit", "0"], 2, "Invalid value"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(run: Run, kept: Database, words: list[str], code: int, error: str) -> None:
+    found, output, errors = run(*words)
+    assert (code, "", 1) == (found, output, len(errors.splitlines()))
+    assert error in errors
+
+
+def _unused(*_: object) -> None:
+    raise AssertionError("no handler is called here")
