@@ -24,6 +24,7 @@ from infra.recovery import keeping
 from infra.recovery.duties import Duties, Duty
 from infra.recovery.keeping import Keeper
 from infra.recovery.operating import Operating
+from infra.recovery.returning import Returning
 from infra.relaying import emptying
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
@@ -107,7 +108,7 @@ def _compose(settings: Settings) -> None:
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
     holder = f"consumers {here()} {secrets.token_hex(4)}"
-    duties: dict[str, Duty] = {"operations": Operating(database)}
+    duties: dict[str, Duty] = {"operations": Operating(database), "replays": Returning(database)}
     broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
     pausing.look()  # before the first message is taken

@@ -5,14 +5,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, bindparam, case, func, or_, select, update
+from sqlalchemy import Boolean, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 from uuid_utils.compat import uuid7
 
-from infra.database.letters import ALREADY_HANDLED, CLOSED, HAS_CONSUMER, Filter, Group, Letter, Preview
+from infra.database.letters import ALREADY_HANDLED, CLOSED, HAS_CONSUMER, IS_OF_EVENT, Filter, Group, Letter, Preview
 from infra.database.recovery_tables import DeadLetter
-from infra.database.tables import Effect, table
+from infra.database.tables import Effect, Inbox, table
 
 __all__ = [
     "Filter",
@@ -27,9 +27,11 @@ __all__ = [
     "keys_of",
     "page",
     "preview",
+    "tell_inbox",
 ]
 
-_LETTER, _EFFECT = table(DeadLetter), table(Effect)
+_LETTER, _EFFECT, _INBOX = table(DeadLetter), table(Effect), table(Inbox)
+_THESE = _LETTER.c.id.in_(bindparam("letters", expanding=True))
 _WITHOUT_BODY = [column for column in _LETTER.c if column.name != "body"]
 _FIND = select(_LETTER).where(_LETTER.c.id == bindparam("letter"))
 _CLOSE = (
@@ -39,13 +41,10 @@ _CLOSE = (
 )
 _CLOSE_HANDLED = (
     update(_LETTER)
-    .where(_LETTER.c.id.in_(bindparam("letters", expanding=True)), _LETTER.c.state.in_(("waiting", "queued")))
-    .where(ALREADY_HANDLED)
+    .where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), ALREADY_HANDLED)
     .values(state="handled", closed_at=bindparam("now"), closed_with="handled by another delivery")
 )
-_KEYS = select(_LETTER.c.id, _LETTER.c.consumer, _LETTER.c.key).where(
-    _LETTER.c.id.in_(bindparam("letters", expanding=True))
-)
+_KEYS = select(_LETTER.c.id, _LETTER.c.consumer, _LETTER.c.key).where(_THESE)
 
 
 def keep(session: Session, letter: Letter) -> str:
@@ -68,6 +67,12 @@ def keys_of(session: Session, letter_ids: list[str]) -> dict[tuple[str, str], st
 def close_already_handled(session: Session, letter_ids: Sequence[str]) -> None:
     """Close those of the waiting and queued ones whose consumer is through with the event by another way."""
     session.connection().execute(_CLOSE_HANDLED, {"letters": list(letter_ids), "now": datetime.now(UTC)})
+
+
+def tell_inbox(session: Session, letter_ids: Sequence[str]) -> None:
+    """Write down as dead what no delivery has, for it crashed, or could not read the event, or could not write."""
+    connection = session.connection()
+    connection.execute(_TELL_INBOX[connection.dialect.name], {"letters": list(letter_ids)})
 
 
 def page(session: Session, wanted: Filter, *, before: str | None = None, limit: int = 50) -> list[DeadLetter]:
@@ -170,4 +175,20 @@ def _keeping(insert: Any) -> Any:
     ).returning(row.id)
 
 
+def _telling(insert: Any) -> Any:
+    """Of letters that wait: one under replay has an inbox row that was opened for it."""
+    names = ("event_id", "consumer", "state", "attempts", "first_at", "error")
+    of_letters = select(
+        _LETTER.c.event_id, _LETTER.c.consumer, literal("dead"), _LETTER.c.attempts, _LETTER.c.first_failed_at,
+        _LETTER.c.error,
+    ).where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), IS_OF_EVENT, HAS_CONSUMER)  # fmt: skip
+    new = insert(_INBOX).from_select(names, of_letters)
+    return new.on_conflict_do_update(
+        index_elements=["event_id", "consumer"],
+        set_={name: new.excluded[name] for name in ("state", "attempts", "error")} | {"retry_at": None},
+        where=_INBOX.c.state.not_in(("handled", "dead")),
+    )
+
+
+_TELL_INBOX = {"sqlite": _telling(sqlite.insert), "postgresql": _telling(postgresql.insert)}
 _KEEP = {"sqlite": _keeping(sqlite.insert), "postgresql": _keeping(postgresql.insert)}

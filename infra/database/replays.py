@@ -4,21 +4,24 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, update
+from sqlalchemy import bindparam, exists, or_, select, update
 from sqlmodel import Session
 
 from infra.database import dead_letters, effects, inbox, resends
 from infra.database.letters import ALREADY_HANDLED, HAS_CONSUMER, IS_OF_EVENT
-from infra.database.recovery_tables import DeadLetter, Resend
+from infra.database.recovery_tables import DeadLetter, Emptied, Resend
 from infra.database.resends import Addressed
 from infra.database.tables import Inbox, Subscription, UtcDateTime, table
 
-_LETTER, _INBOX, _RESEND, _SUBSCRIPTION = table(DeadLetter), table(Inbox), table(Resend), table(Subscription)
+_LETTER, _RESEND, _EMPTIED = table(DeadLetter), table(Resend), table(Emptied)
+_INBOX, _SUBSCRIPTION = table(Inbox), table(Subscription)
 _THESE = _LETTER.c.id.in_(bindparam("letters", expanding=True))
 #: Letters that one statement names: their bodies pass through the memory of this process.
 _AT_ONCE = 100
-#: How long a replay may take: longer than all the tiers of the retries together.
+#: How long a replay may take before it counts as lost: longer than all the tiers of the retries together …
 LONGEST = timedelta(hours=2)
+#: … and how long, when a queue that it may have waited in was found missing since it began.
+AFTER_A_LOSS = timedelta(minutes=1)
 
 _BEGIN_ALL = (
     update(_LETTER)
@@ -39,6 +42,32 @@ _REFUSE = (
     .where(_LETTER.c.id == bindparam("letter"), _LETTER.c.state == "replaying")
     .values(state="waiting", error=bindparam("text"))
 )
+_NOT_WAITING = ~exists().where(_RESEND.c.dead_letter_id == _LETTER.c.id)
+_NO_RETRY = ~exists().where(
+    _INBOX.c.event_id == _LETTER.c.event_id,
+    _INBOX.c.consumer == _LETTER.c.consumer,
+    _INBOX.c.state == "retrying",
+    _INBOX.c.retry_at > bindparam("recently", type_=UtcDateTime),
+)
+#: It may have been in its consumer's queue, in a tier, or among the dead letters.
+_QUEUE_WAS_LOST = exists().where(
+    or_(_EMPTIED.c.queue == _LETTER.c.consumer, _EMPTIED.c.queue.not_in(select(_SUBSCRIPTION.c.consumer))),
+    _EMPTIED.c.at > _LETTER.c.replayed_at,
+)
+_LONG_ON_ITS_WAY = (
+    update(_LETTER)
+    .where(_LETTER.c.state == "replaying", _LETTER.c.replayed_at < bindparam("recently", type_=UtcDateTime))
+    .where(_NOT_WAITING)
+)
+_CLOSE_HANDLED = _LONG_ON_ITS_WAY.where(ALREADY_HANDLED).values(
+    state="handled", closed_at=bindparam("now", type_=UtcDateTime), closed_with="handled by another delivery"
+)
+_BRING_BACK = (
+    _LONG_ON_ITS_WAY.where(_NO_RETRY)
+    .where(or_(_LETTER.c.replayed_at < bindparam("long_ago", type_=UtcDateTime), _QUEUE_WAS_LOST))
+    .values(state="waiting")
+    .returning(_LETTER.c.id)
+)
 
 
 def begin(session: Session, letter_ids: Sequence[str], *, force: bool = False) -> int:
@@ -53,6 +82,16 @@ def begin(session: Session, letter_ids: Sequence[str], *, force: bool = False) -
 def refuse(session: Session, letter_id: str, reason: str) -> None:
     """A replay cannot be sent at all: its letter waits again, with the reason."""
     session.connection().execute(_REFUSE, {"letter": letter_id, "text": reason})
+
+
+def bring_back(session: Session, now: datetime) -> list[str]:
+    """Let letters wait again whose replay was lost with its queue, or never ended; gives their ids.
+
+    If the replay comes to its end all the same it closes its letter, or the letter waits with a newer failure.
+    """
+    query = {"now": now, "recently": now - AFTER_A_LOSS, "long_ago": now - LONGEST}
+    session.connection().execute(_CLOSE_HANDLED, query)
+    return list(session.connection().execute(_BRING_BACK, query).scalars())
 
 
 def _begin(session: Session, letter_ids: list[str], force: bool) -> int:

@@ -8,7 +8,7 @@ import structlog
 from sqlmodel import Session
 
 from infra import metrics
-from infra.database import dead_letters, event_log, inbox, outbox
+from infra.database import dead_letters, event_log, outbox
 from infra.database.engine import Database
 from infra.database.letters import Letter
 from infra.errors import DatabaseUnavailable
@@ -17,7 +17,7 @@ from infra.outcomes import Done, Hold, Incoming, Outcome
 from infra.rabbitmq.topology import DEAD_LETTERS
 from infra.recovery import post_mortem
 from infra.recovery.post_mortem import Dead
-from infra.subscriptions import UNKNOWN, Batch, Subscription
+from infra.subscriptions import Batch, Subscription
 
 _log = structlog.get_logger(__name__)
 #: Messages that are told of, as such that cannot be kept: each once, and then again.
@@ -72,17 +72,16 @@ def _write(session: Session, *, dead: Sequence[Dead]) -> list[Letter]:
     letters = [_known(session, one, keys) for one in dead]
     ids = [dead_letters.keep(session, letter) for letter in letters]
     dead_letters.close_already_handled(session, ids)
+    dead_letters.tell_inbox(session, ids)
     failpoint("keeper.before-commit")
     return letters
 
 
 def _known(session: Session, one: Dead, keys: dict[tuple[str, str], str]) -> Letter:
-    """The letter, under the key of the one whose replay it was, and with the inbox's word on its event."""
+    """The letter, under the key of the one whose replay it was, or of the event that it is though unreadable here."""
     letter = one.letter
     if one.is_claim and _is_ours(session, letter):
         letter = replace(letter, key=f"{letter.consumer}/{letter.event_id}")
-    if (one.by_broker or letter is not one.letter) and letter.consumer != UNKNOWN:
-        letter = _dead_in_inbox(session, letter)
     if one.replayed is not None and (key := keys.get((one.replayed, letter.consumer))):
         letter = replace(letter, key=key)
     return letter
@@ -95,13 +94,6 @@ def _is_ours(session: Session, letter: Letter) -> bool:
         if row is not None:
             return row.body.encode() == letter.body
     return False
-
-
-def _dead_in_inbox(session: Session, letter: Letter) -> Letter:
-    """No delivery has done it: what kills the process, or cannot be read, leaves no row behind."""
-    delivery = inbox.Delivery(letter.event_id or "", letter.consumer, letter.attempts, letter.first_failed_at)
-    first_at = inbox.fail(session, delivery, letter.error, None)
-    return replace(letter, first_failed_at=min(first_at, letter.first_failed_at))
 
 
 def _never_called(*_: object) -> None:

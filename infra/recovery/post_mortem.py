@@ -34,8 +34,6 @@ class Dead:
     letter: Letter
     #: The letter whose replay it was.
     replayed: str | None
-    #: It is an event, to which no delivery has written that it is dead: the broker gave it up.
-    by_broker: bool
     #: It claims to be this event, but it cannot be read as one here.
     is_claim: bool
 
@@ -88,7 +86,6 @@ def read(incoming: Incoming) -> Dead:
     return Dead(
         letter,
         replayed=incoming.dead_letter if incoming.replay else None,
-        by_broker=death is not None and body.fault is None,
         is_claim=body.fault is not None and body.event_id is not None,
     )
 

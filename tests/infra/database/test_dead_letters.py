@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from infra.database import dead_letters, effects
+from infra.database import dead_letters, effects, inbox
 from infra.database.engine import Database
 from infra.database.letters import Filter, Letter
 from infra.database.recovery_tables import DeadLetter
 from infra.effects import Intent
-from tests.letters import BEGUN, CONSUMER, FAILED, dead, found, handled, keep, kept, letter, put
+from tests.letters import BEGUN, CONSUMER, FAILED, dead, entry, found, handled, keep, kept, letter, put
 from tests.relays import heartbeat, record, registered
 
 LATER = FAILED + timedelta(minutes=1)
@@ -153,6 +153,51 @@ def test_bytes_that_only_claim_to_be_an_event_are_not_closed_when_that_event_is_
     with database.transaction() as session:
         dead_letters.close_already_handled(session, ids)
     assert ["waiting"] == [found(database, each).state for each in ids]
+
+
+def tell_inbox(database: Database, *letter_ids: str) -> None:
+    with database.transaction() as session:
+        dead_letters.tell_inbox(session, letter_ids)
+
+
+def test_the_inbox_learns_of_what_no_delivery_wrote_down(database: Database) -> None:
+    record(database, "user.registered")
+    unknown, retrying = registered(), registered()
+    with database.transaction() as session:
+        inbox.fail(session, inbox.Delivery(retrying.id, CONSUMER, 1, BEGUN), "before", LATER)
+    tell_inbox(database, *keep(database, letter(unknown), letter(retrying)))
+    for envelope in (unknown, retrying):
+        row = entry(database, envelope)
+        assert ("dead", 3, BEGUN, letter(envelope).error, None) == (
+            row.state,
+            row.attempts,
+            row.first_at,
+            row.error,
+            row.retry_at,
+        )
+
+
+def test_the_inbox_keeps_what_it_knows_better(database: Database) -> None:
+    record(database, "user.registered")
+    through, told, coming = registered(), registered(), registered()
+    handled(database, through)
+    dead(database, told)
+    ids = keep(database, letter(through), letter(told), letter(coming))
+    put(database, ids[2], state="replaying")
+    with database.transaction() as session:
+        inbox.fail(session, inbox.Delivery(coming.id, CONSUMER, 1, BEGUN), "before", LATER)
+    tell_inbox(database, *ids)
+    assert ["handled", "dead", "retrying"] == [entry(database, each).state for each in (through, told, coming)]
+    assert "no such mailbox" == entry(database, told).error
+
+
+def test_the_inbox_is_not_told_of_nobodys_letters_nor_of_what_is_no_event(database: Database) -> None:
+    record(database, "user.registered")
+    envelope, other = registered(), registered()
+    no_event = letter(envelope, key=f"{CONSUMER}#a-hash", reason="not-json", body=b"{")
+    tell_inbox(database, *keep(database, no_event, letter(other, consumer="unknown")))
+    with database.reading() as session:
+        assert [] == [*inbox.of_event(session, envelope.id), *inbox.of_event(session, other.id)]
 
 
 def test_pages_go_from_the_last_kept_to_the_first_without_a_gap(database: Database) -> None:

@@ -1,12 +1,15 @@
 """Replays: what was given up goes to its one consumer again, and what is handled stays so unless it is forced."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from infra.database import effects, inbox, replays, resends
 from infra.database.engine import Database
+from infra.database.recovery_tables import Emptied
 from infra.database.resends import Addressed
+from infra.database.tables import table
 from infra.effects import Intent
 from tests.letters import BEGUN, CONSUMER, FAILED, dead, entry, found, handled, keep, letter, put, resent
 from tests.relays import record, registered
@@ -170,6 +173,73 @@ def test_resends_are_taken_in_order_and_a_consumer_can_be_left_out(database: Dat
         assert ["two-0", "two-1"] == [row.event_id for row in resends.waiting(session, 2, without=["one"])]
     remove_all(database)
     assert [] == resent(database)
+
+
+LATER = datetime.now(UTC) + timedelta(minutes=30)
+
+
+def bring_back(database: Database, now: datetime = LATER) -> list[str]:
+    with database.transaction() as session:
+        return replays.bring_back(session, now)
+
+
+def lose(database: Database, queue: str) -> None:
+    """Note that a queue was found missing just now."""
+    with database.transaction() as session:
+        session.connection().execute(insert(table(Emptied)), {"queue": queue, "at": datetime.now(UTC)})
+
+
+@pytest.mark.parametrize("queue", [CONSUMER, "retry.10m", "dead-letters"])
+def test_a_replay_that_was_lost_with_a_queue_waits_again(database: Database, queue: str) -> None:
+    (letter_id,) = keep(database, letter(registered()))
+    begin(database, letter_id)
+    assert [] == bring_back(database)  # it waits for the relay
+    remove_all(database)
+    assert [] == bring_back(database)  # it is in its queue
+    lose(database, queue)
+    assert [] == bring_back(database, datetime.now(UTC))  # not for long
+    assert [letter_id] == bring_back(database)
+    assert "waiting" == found(database, letter_id).state
+
+
+def test_a_queue_of_another_consumer_costs_no_replay(database: Database) -> None:
+    record(database, "#", name="activity-log")
+    (letter_id,) = keep(database, letter(registered()))
+    begin(database, letter_id)
+    remove_all(database)
+    lose(database, "activity-log")
+    assert [] == bring_back(database)
+
+
+def test_a_replay_that_is_being_retried_is_not_lost(database: Database) -> None:
+    envelope = registered()
+    (letter_id,) = keep(database, letter(envelope))
+    begin(database, letter_id)
+    remove_all(database)
+    with database.transaction() as session:
+        inbox.fail(session, inbox.Delivery(envelope.id, CONSUMER, 1, BEGUN), "no", LATER + timedelta(minutes=1))
+    lose(database, CONSUMER)
+    assert [] == bring_back(database)
+    assert [letter_id] == bring_back(database, LATER + timedelta(minutes=3))
+
+
+def test_a_replay_that_never_ends_waits_again_after_the_longest_time(database: Database) -> None:
+    (letter_id,) = keep(database, letter(registered()))
+    begin(database, letter_id)
+    remove_all(database)
+    assert [] == bring_back(database, datetime.now(UTC) + replays.LONGEST - timedelta(minutes=1))
+    assert [letter_id] == bring_back(database, datetime.now(UTC) + replays.LONGEST + timedelta(minutes=1))
+
+
+def test_a_replay_that_another_delivery_overtook_is_closed(database: Database) -> None:
+    envelope = registered()
+    (letter_id,) = keep(database, letter(envelope))
+    begin(database, letter_id)
+    remove_all(database)
+    handled(database, envelope)
+    assert [] == bring_back(database)
+    row = found(database, letter_id)
+    assert ("handled", "handled by another delivery") == (row.state, row.closed_with)
 
 
 def test_the_relay_is_woken_when_a_replay_is_committed(database: Database) -> None:

@@ -21,7 +21,7 @@ from infra.subscriptions import Context, Subscription
 from tests.brokers import BrokerApi
 from tests.consumption import consuming
 from tests.letters import CONSUMER, entry, handled, kept
-from tests.relays import registered
+from tests.relays import record, registered
 from tests.waiting import until
 
 PARKED = {"x-tidings-reason": "handler-error", "x-tidings-consumer": CONSUMER, "x-tidings-error": "KeyError: 'x'"}
@@ -233,6 +233,7 @@ def test_a_fault_before_or_after_the_commit_costs_no_letter(database: Database, 
 def test_an_event_that_this_program_cannot_read_yet_is_dead_in_the_inbox_if_the_outbox_announced_it(
     database: Database,
 ) -> None:
+    record(database, "user.registered")
     ours, forged = registered(), registered()
     newer = encode(ours).replace(b"/schemas/user.registered/1", b"/schemas/user.registered/9")
     with database.transaction() as session:

@@ -59,7 +59,7 @@ def test_what_a_consumer_parked_says_all_of_it() -> None:
         letter.body,
     )
     assert AT == letter.first_failed_at < letter.last_failed_at <= datetime.now(UTC)
-    assert (None, False, False) == (dead.replayed, dead.by_broker, dead.is_claim)
+    assert (None, False) == (dead.replayed, dead.is_claim)
 
 
 def test_a_replay_that_failed_says_whose_it_was() -> None:
@@ -70,8 +70,7 @@ def test_a_replay_that_failed_says_whose_it_was() -> None:
 
 def test_what_the_broker_gave_up_is_of_the_queue_that_it_died_in_last() -> None:
     envelope = ada()
-    dead = reading(encode(envelope), by_broker(), attempt=2)
-    letter = dead.letter
+    letter = reading(encode(envelope), by_broker(), attempt=2).letter
     assert ("sms", "delivery-limit", 22, AT, AT, None, None) == (
         letter.consumer,
         letter.reason,
@@ -81,7 +80,6 @@ def test_what_the_broker_gave_up_is_of_the_queue_that_it_died_in_last() -> None:
         letter.exception,
         letter.frame,
     )
-    assert dead.by_broker
 
 
 def test_what_the_broker_gave_up_is_not_believed_what_its_sender_said_of_its_end() -> None:
