@@ -42,6 +42,7 @@ class EventHead(BaseModel):
     time: datetime
     correlation_id: str
     causation_id: str | None = None
+    replay_of: str | None = Field(default=None, description="The event that an operator replaced by this one.")
     traceparent: str | None = None
 
 

@@ -56,7 +56,8 @@ def _envelope(body: str) -> dict[str, Any]:
     # Read as it was written, and not decoded: an event of an older version, or of a type that is gone, is shown too.
     event = json.loads(body)
     same = {name: event.get(name) for name in ("id", "type", "source", "subject", "time", "traceparent", "data")}
-    return {**same, "correlation_id": event["correlationid"], "causation_id": event.get("causationid")}
+    renamed = {"causation_id": event.get("causationid"), "replay_of": event.get("replayof")}
+    return {**same, **renamed, "correlation_id": event["correlationid"]}
 
 
 def _unpublished(row: Outbox) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def require_waiting(session: Session, letter: DeadLetter) -> None:
     if letter.state == "replaying":
         raise NotPossible("This dead letter is being replayed already.")
     if letter.consumer not in {row.consumer for row in consumers.declared(session)}:
-        raise NotPossible("The consumer of this dead letter is not declared any more: discard the letter, or edit it.")
+        raise NotPossible("No consumer of the name in this dead letter is declared: discard the letter, or edit it.")
 
 
 def stop(session: Session, operation_id: str, *, who: str, why: str) -> Operation:

@@ -221,7 +221,7 @@ def test_an_edit_is_a_new_event_in_the_letters_place(operator: TestClient, datab
     assert (201, f"/events/{made}") == (answer.status_code, answer.headers["location"])
     old = given_up.find(database, one).event_id
     story = operator.get(f"/events/{made}").json()
-    assert (old, DATA) == (story["causation_id"], story["data"])
+    assert (old, old, DATA) == (story["replay_of"], story["causation_id"], story["data"])
     shown = operator.get(f"/dead-letters/{one}")
     assert "superseded" == shown.json()["state"]
     assert f'</events/{made}>; rel="successor-version"' in shown.headers["link"]

@@ -80,7 +80,7 @@ def test_a_letter_that_is_unknown_closed_or_on_its_way_is_refused(database: Data
         (handled, NotPossible, "is closed: its event is handled"),
         (discarded, NotPossible, "is closed: it was discarded"),
         (queued, NotPossible, "An operation will replay"),
-        (orphan, NotPossible, "is not declared any more"),
+        (orphan, NotPossible, "is declared: discard"),
     ]:
         for force in (False, True):
             with pytest.raises(error, match=words):
