@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -16,6 +17,8 @@ from infra.rabbitmq.messages import CONTENT_TYPE, Message
 
 #: Seconds between the broker's signs of life, as negotiated.
 HEARTBEAT = 10
+#: Seconds that a link must have lasted before a rejection is a reason to replace it: a full queue rejects all the time.
+FRESH = 1.0
 #: Seconds that an orderly goodbye may take.
 CLOSING = 5.0
 #: A body of so many bytes waits until the socket took it, so that a broker that does not read cannot fill our memory.
@@ -36,6 +39,9 @@ class Link:
         self._lost_alone: bool | None = None
         #: A publish on it ended without the broker's word, which may still come: publish nothing more here.
         self.doubtful = False
+        #: A queue rejected a publish on it.
+        self.rejected = False
+        self._opened_at = time.monotonic()
 
     @classmethod
     async def open(cls, url: str, *, name: str, seconds: float) -> Self:
@@ -61,6 +67,11 @@ class Link:
     def usable(self) -> bool:
         """Whether a publish makes sense."""
         return not self.doubtful and self.is_open and not self._wire.is_closed
+
+    @property
+    def stale(self) -> bool:
+        """Whether a new one may do better: 3.10 never tells an open channel where a queue's new leader is."""
+        return self.rejected and not self._in_flight and time.monotonic() - self._opened_at > FRESH
 
     @property
     def is_open(self) -> bool:

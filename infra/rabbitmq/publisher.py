@@ -64,7 +64,7 @@ class Publisher:
         Raises:
             BrokerUnavailable: nobody answers, the login is refused, or the broker holds publishers back.
         """
-        if self.connected:
+        if self._link is not None and self._link.usable and not self._link.stale:
             return
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._replace())

@@ -17,12 +17,13 @@ from infra.rabbitmq.messages import Message
 
 
 def of(link: Link, message: Message, error: BaseException, deadline: float) -> TidingsError:
-    """The error of ours; a link whose confirm did not come within the deadline (seconds) is doubtful from now on."""
+    """The error of ours; the link notes a rejection, and that no confirm came within the deadline (seconds)."""
     what = f"the event {message.message_id} ({message.type})"
     match error:
         case PublishError():
             return Unroutable(f"No queue takes {what}: declare a consumer (./tidings consumers declare).")
         case DeliveryError():
+            link.rejected = True
             return PublishRejected(f"A queue did not take {what}: it is full, or its leader is away.")
         case TimeoutError():
             link.doubtful = True

@@ -23,7 +23,7 @@ from infra.errors import (
     Unroutable,
 )
 from infra.local.node import Node
-from infra.rabbitmq import topology
+from infra.rabbitmq import link, topology
 from infra.rabbitmq.publisher import Message, Publisher, event_message
 from tests.brokers import BrokerApi, frozen
 from tests.envelopes import TRACEPARENT, ada
@@ -115,13 +115,31 @@ async def test_two_messages_with_one_id_do_not_take_each_other_s_answer(publishe
 
 
 async def test_a_queue_that_is_full_rejects_and_the_connection_goes_on(publisher: Publisher, vhost: str) -> None:
+    await fill(publisher, vhost)
+    assert publisher.connected
+
+
+async def test_what_is_published_later_after_a_rejection_goes_out_on_a_new_connection(
+    publisher: Publisher, vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3.10 rejects on an old channel until its queue's dead leader is back, and on a new one nothing."""
+    await fill(publisher, vhost)
+    rejecting = publisher._link
+    await publisher.publish(message())
+    assert publisher._link is rejecting  # a full queue must not cost a connection for each message
+    monkeypatch.setattr(link, "FRESH", 0.0)
+    await asyncio.gather(*(publisher.publish(message()) for _ in range(20)))
+    assert publisher._link is not rejecting
+
+
+async def fill(publisher: Publisher, vhost: str) -> None:
+    """Publish to a queue until it rejects."""
     async with await aio_pika.connect(vhost) as connection:
         full: topology.Arguments = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
         queue = await (await connection.channel()).declare_queue("full", durable=True, arguments=full)
         await queue.bind(topology.EVENTS, "user.counted")
     outcomes = [await outcome(publisher.publish(message(kind="user.counted"))) for _ in range(6)]
     assert outcomes[-1] is PublishRejected
-    assert publisher.connected
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(publisher: Publisher) -> None:
