@@ -35,7 +35,7 @@ REQUEUE_PAUSE = 5.0
 #: Seconds that a connection must have lasted for the next pause to be the shortest again.
 STEADY = 10.0
 #: Seconds without a sign of life from the broker.
-HEARTBEAT = 30
+HEARTBEAT = 10
 #: Seconds that the broker may keep this connection blocked; it publishes nothing, so it should never be.
 BLOCKED = 60.0
 
