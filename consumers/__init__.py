@@ -20,11 +20,9 @@ from infra.pausing import Pausing
 from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
-from infra.recovery import keeping
-from infra.recovery.duties import Duties, Duty
+from infra.recovery import composing, keeping
+from infra.recovery.duties import Duties
 from infra.recovery.keeping import Keeper
-from infra.recovery.operating import Operating
-from infra.recovery.returning import Returning
 from infra.relaying import emptying
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
@@ -108,7 +106,7 @@ def _compose(settings: Settings) -> None:
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
     holder = f"consumers {here()} {secrets.token_hex(4)}"
-    duties: dict[str, Duty] = {"operations": Operating(database), "replays": Returning(database)}
+    duties = composing.duties(database, publisher, recorded(), grace=settings.sweep_grace)
     broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
     pausing.look()  # before the first message is taken

@@ -21,6 +21,13 @@ END_TO_END = Histogram(
 DEAD_LETTERS_KEPT = Counter(
     "tidings_dead_letters_kept", "Dead messages that were written down.", ["consumer", "reason"]
 )
+SETTLED_POSITION = Gauge(
+    "tidings_settled_position", "Up to here in the event log everything is handled, or a dead letter.", ["consumer"]
+)
+LAG_EVENTS = Gauge("tidings_lag_events", "Published events that the consumer has not settled.", ["consumer"])
+LAG_SECONDS = Gauge("tidings_lag_seconds", "Age of the oldest of them.", ["consumer"])
+RESENT = Gauge("tidings_resent_events", "Lost events that the sweep has sent again, in all.", ["consumer"])
+UNSETTLED = Gauge("tidings_unsettled_rows", "Events that the sweep watches one by one.", ["consumer"])
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
 RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
 

@@ -54,6 +54,16 @@ class BrokerApi:
         while self._doomed and self._uptime() > SETTLED:
             self.call("DELETE", f"vhosts/{self._doomed.pop()}")
 
+    def empty(self, vhost: str) -> None:
+        """Take everything out of a virtual host, as if the broker had lost its disk."""
+        self.settle()
+        self.call("DELETE", f"vhosts/{_name(vhost)}")
+        self.create_vhost(_name(vhost))
+
+    def settle(self) -> None:
+        """Wait until queues may vanish without harm: see `delete_vhost`."""
+        until(lambda: self._uptime() > SETTLED, seconds=30, what="the node's settling")
+
     def _uptime(self) -> float:
         (node,) = [each for each in self.call("GET", "nodes") if each["name"] == self.node.name]
         return float(node.get("uptime", 0)) / 1000

@@ -20,11 +20,12 @@ _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 def note(session: Session, made: Mapping[str, datetime]) -> list[str]:
     """Write down queues that were missing and were made at these times; gives those that may have held something.
 
-    A consumer's queue that is made for the first time has lost nothing as long as no event followed its record.
+    A consumer's queue that is made for the first time has lost nothing as long as no event followed its record, and no
+    queue has while there was no event at all.
     """
     last = event_log.last_position(session)
     empty = {row.consumer for row in consumers.declared(session) if row.since >= last}
-    lost = {queue: at for queue, at in made.items() if queue not in empty}
+    lost = {queue: at for queue, at in made.items() if queue not in empty} if last else {}
     connection = session.connection()
     for queue, at in lost.items():
         new = _INSERT[connection.dialect.name](_EMPTIED).values(queue=queue, at=at)

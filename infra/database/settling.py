@@ -22,7 +22,7 @@ _PROBES, _PROBED = 16, 10
 def settled(event_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """Nothing need be sent; a replay of a dead letter is the operators', so its event stays settled meanwhile."""
     handled = exists().where(_INBOX.c.event_id == event_id, _INBOX.c.consumer == WHO, _INBOX.c.state == "handled")
-    return or_(handled, exists().where(_LETTER.c.key == WHO + "/" + event_id))
+    return or_(handled, _is_kept(event_id))
 
 
 def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
@@ -32,9 +32,13 @@ def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
     return (
         select(*columns, _INBOX.c.state, _INBOX.c.failed_at, _INBOX.c.retry_at)
         .select_from(source.outerjoin(_INBOX, mine))
-        .where(~settled(source.c.event_id))
+        .where(func.coalesce(_INBOX.c.state, "") != "handled", ~_is_kept(source.c.event_id))
         .order_by(source.c.position)
     )
+
+
+def _is_kept(event_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    return exists().where(_LETTER.c.key == WHO + "/" + event_id)
 
 
 _RANGE = (_LOG.c.position > bindparam("after", type_=BIG), _LOG.c.position <= bindparam("end", type_=BIG))

@@ -34,7 +34,12 @@ def test_a_queue_that_is_made_after_an_event_for_its_consumer_may_have_lost_it(d
         assert {"sms": NOW, "dead-letters": NOW} == emptied.times(session)
 
 
+def test_no_queue_has_lost_anything_while_there_was_no_event(database: Database) -> None:
+    assert [] == note(database, tier=NOW)
+
+
 def test_the_last_time_counts_in_whatever_order_it_is_told(database: Database) -> None:
+    fill(database, 1)
     note(database, tier=NOW)
     note(database, tier=NOW + timedelta(seconds=9))
     note(database, tier=NOW)

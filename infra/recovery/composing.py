@@ -1,0 +1,23 @@
+"""The duties of a consumers program, put together."""
+
+from collections.abc import Iterable
+
+from infra.database.engine import Database
+from infra.recovery.duties import Duty
+from infra.recovery.operating import Operating
+from infra.recovery.queues import Broker
+from infra.recovery.returning import Returning
+from infra.recovery.sweeper import Sweeper
+from infra.subscriptions import Subscription
+
+
+def duties(
+    database: Database, broker: Broker, subscriptions: Iterable[Subscription], *, grace: float
+) -> dict[str, Duty]:
+    """All of them, by name; `grace` is the sweep's, in seconds."""
+    timeouts = {each.consumer: each.timeout for each in subscriptions}
+    return {
+        "operations": Operating(database),
+        "replays": Returning(database),
+        "sweep": Sweeper(database, broker, grace=grace, timeouts=timeouts),
+    }

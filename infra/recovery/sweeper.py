@@ -1,0 +1,39 @@
+"""The sweep as a duty: it goes over every recorded consumer again and again, and shows where each stands."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from infra.database import consumers, positions
+from infra.database.engine import Database
+from infra.recovery.queues import Broker, Queues
+from infra.recovery.standings import Standings
+from infra.recovery.sweeping import Sweeping
+
+#: Seconds between two passes, and between two that have more to do.
+PAUSE, SOON = 2.0, 0.25
+
+
+class Sweeper:
+    """Sends again what was lost on its way to a consumer."""
+
+    def __init__(self, database: Database, broker: Broker, *, grace: float, timeouts: Mapping[str, float]) -> None:
+        """Remember; `grace` and each consumer's timeout are in seconds."""
+        self._database = database
+        self._queues = Queues(database, broker)
+        self._standings = Standings()
+        self._sweeping = Sweeping(
+            database,
+            self._queues,
+            grace=timedelta(seconds=grace),
+            patience=lambda consumer: timedelta(seconds=max(grace, timeouts.get(consumer, 0.0))),
+        )
+
+    def step(self) -> float:
+        """One pass over every consumer."""
+        with self._database.reading() as session:
+            rows = consumers.declared(session)
+        self._queues.look(rows)
+        swept = [self._sweeping.sweep(row) for row in rows]
+        with self._database.reading() as session:
+            self._standings.show(positions.standing(session))
+        return SOON if any(each.more for each in swept) else PAUSE
