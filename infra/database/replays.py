@@ -82,6 +82,7 @@ def begin(session: Session, letter_ids: Sequence[str], *, force: bool = False) -
 def refuse(session: Session, letter_id: str, reason: str) -> None:
     """A replay cannot be sent at all: its letter waits again, with the reason."""
     session.connection().execute(_REFUSE, {"letter": letter_id, "text": reason})
+    dead_letters.tell_inbox(session, [letter_id])
 
 
 def bring_back(session: Session, now: datetime) -> list[str]:
@@ -91,7 +92,10 @@ def bring_back(session: Session, now: datetime) -> list[str]:
     """
     query = {"now": now, "recently": now - AFTER_A_LOSS, "long_ago": now - LONGEST}
     session.connection().execute(_CLOSE_HANDLED, query)
-    return list(session.connection().execute(_BRING_BACK, query).scalars())
+    lost = list(session.connection().execute(_BRING_BACK, query).scalars())
+    for ids in _in_portions(lost):
+        dead_letters.tell_inbox(session, ids)
+    return lost
 
 
 def _begin(session: Session, letter_ids: list[str], force: bool) -> int:

@@ -148,12 +148,15 @@ def test_a_replay_of_what_the_sweep_sends_already_is_one_message_and_a_replay(da
 
 
 def test_a_replay_that_cannot_be_sent_waits_again_with_the_reason(database: Database) -> None:
-    (letter_id,) = keep(database, letter(registered()))
+    envelope = registered()
+    dead(database, envelope)
+    (letter_id,) = keep(database, letter(envelope))
     begin(database, letter_id)
     with database.transaction() as session:
         replays.refuse(session, letter_id, "It is too large.")
     row = found(database, letter_id)
     assert ("waiting", "It is too large.") == (row.state, row.error)
+    assert "dead" == entry(database, envelope).state
 
 
 def test_many_replays_are_begun_in_the_order_in_which_they_were_kept(database: Database) -> None:
@@ -191,7 +194,8 @@ def lose(database: Database, queue: str) -> None:
 
 @pytest.mark.parametrize("queue", [CONSUMER, "retry.10m", "dead-letters"])
 def test_a_replay_that_was_lost_with_a_queue_waits_again(database: Database, queue: str) -> None:
-    (letter_id,) = keep(database, letter(registered()))
+    envelope = registered()
+    (letter_id,) = keep(database, letter(envelope))
     begin(database, letter_id)
     assert [] == bring_back(database)  # it waits for the relay
     remove_all(database)
@@ -199,7 +203,7 @@ def test_a_replay_that_was_lost_with_a_queue_waits_again(database: Database, que
     lose(database, queue)
     assert [] == bring_back(database, datetime.now(UTC))  # not for long
     assert [letter_id] == bring_back(database)
-    assert "waiting" == found(database, letter_id).state
+    assert ("waiting", "dead") == (found(database, letter_id).state, entry(database, envelope).state)
 
 
 def test_a_queue_of_another_consumer_costs_no_replay(database: Database) -> None:
