@@ -56,9 +56,9 @@ class Program:
         until(lambda: self.answers or not self.is_running, seconds=PATIENCE, what=f"readiness of {self._command[0]}")
         assert self.is_running, f"{self._command[0]} ended ({self.exit_code()}): see {self.log}"
 
-    def says(self, word: str) -> bool:
-        """Whether it said this since its start."""
-        return word in self._said()
+    def said(self) -> str:
+        """What it wrote since its start."""
+        return self.log.read_bytes()[self._said_before :].decode(errors="replace") if self.log.exists() else ""
 
     def exit_code(self, seconds: float = PATIENCE) -> int | None:
         """Its exit code, None if it does not end in time."""
@@ -72,10 +72,6 @@ class Program:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.join()
-
-    def _said(self) -> str:
-        """What it wrote since its start."""
-        return self.log.read_bytes()[self._said_before :].decode(errors="replace") if self.log.exists() else ""
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:

@@ -1,12 +1,12 @@
 """How the programs are made to die, and what is looked at between the first death and the next start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from infra.rabbitmq.topology import DEAD_LETTERS
-from tests.system.crash_points.consumers import batches
+from tests.system.crash_points.consumers import batches, journal
 from tests.system.crash_points.points import Point
-from tests.system.crash_points.recovery import recover
+from tests.system.crash_points.recovery import DRAIN, recover
 from tests.system.crash_points.site import CONSUMERS, Person, Site
 from tests.waiting import until
 
@@ -41,16 +41,22 @@ def die_delivering(site: Site, point: Point, times: int) -> None:
 def die_resending(site: Site, point: Point, times: int) -> None:
     """With dead letters that are replayed while nobody consumes, so that the queue shows what was sent."""
     people = site.people(point.kind, 2 * times - 1)
-    site.run("gateway", "consumers")
-    site.register(*people)
-    deliveries = {(site.accepted[person], point.at) for person in people}
-    until(lambda: deliveries <= set(site.witnesses.dead_letters()), what="the dead letters")
-    site.kill("consumers", "gateway")
-    site.replay(*people)
+    _have_replayed(site, people)
     for time in range(times):
         site.crash("gateway", point.fault)
         if (time, times) == (0, 1):
             _look(point, lambda: {"resends": site.witnesses.resends(), "waiting": site.witnesses.waiting(point.at)})
+    recover(site)
+
+
+def die_replaying(site: Site, point: Point) -> None:
+    """With dead letters that are in their consumer's queue again."""
+    people = site.people(point.kind, 1)
+    _have_replayed(site, people)
+    site.run("gateway")
+    until(lambda: site.witnesses.resends() == 0, what="the sending of the replay")
+    site.crash("consumers", point.fault)
+    _look(point, lambda: _left_by_the_consumers(site, point, people[0]))
     recover(site)
 
 
@@ -75,6 +81,20 @@ def die_at_the_clock(site: Site, point: Point, times: int) -> None:
     until(lambda: set(site.witnesses.runs()) - before, what="the next tick")
     site.kill("scheduler")
     recover(site)
+
+
+def await_dead_letters(site: Site, people: Sequence[Person]) -> None:
+    """Wait until these registrations are given up, and kept."""
+    deliveries = {(site.accepted[person], journal.CONSUMER) for person in people}
+    until(lambda: deliveries <= set(site.witnesses.dead_letters()), seconds=DRAIN, what="the dead letters")
+
+
+def _have_replayed(site: Site, people: Sequence[Person]) -> None:
+    site.run("gateway", "consumers")
+    site.register(*people)
+    await_dead_letters(site, people)
+    site.kill("consumers", "gateway")
+    site.replay(*people)
 
 
 def _look(point: Point, look: Callable[[], dict[str, object]]) -> None:
@@ -105,6 +125,7 @@ def _left_by_the_consumers(site: Site, point: Point, person: Person) -> dict[str
         "unsent": delivery in seen.unsent().values(),
         "waiting": seen.waiting(point.at),
         "tiers": seen.in_tiers(),
+        "letter": seen.dead_letters().get(delivery),
         "letters": len({delivery} & set(seen.dead_letters())),
         "given up": seen.waiting(DEAD_LETTERS),
     }

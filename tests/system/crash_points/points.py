@@ -20,8 +20,8 @@ class Point:
 
     @property
     def fault(self) -> str:
-        """What to arm."""
-        return f"{self.name}@{self.at}" if self in DELIVERY else self.name
+        """What to arm; the keeper and the relay do not say for whom they are at work."""
+        return f"{self.name}@{self.at}" if self in (*DELIVERY, *REPLAYED) else self.name
 
 
 #: The gateway dies: at the request itself, or in its relay. Nobody consumes meanwhile.
@@ -58,10 +58,16 @@ KEEPING = (
 )
 #: The gateway's relay dies while it sends a dead letter to its consumer again.
 RESENDING = (Point("resend.after-confirm", {"resends": 1, "waiting": 1}, "crash-journal", RECOVERING),)
+#: The consumers die at a replay: what they have done, the dead letter does not know yet, or knows.
+REPLAYED = (
+    Point("delivery.in-transaction", {"journal": 0, "letter": "replaying", "waiting": 1}, "crash-journal", RECOVERING),
+    Point("delivery.after-commit", {"journal": 1, "letter": "replaying", "waiting": 1}, "crash-journal", RECOVERING),
+    Point("delivery.before-ack", {"journal": 1, "letter": "handled", "waiting": 1}, "crash-journal", RECOVERING),
+)
 #: The scheduler dies while it announces a due time.
 CLOCK = (
     Point("scheduler.before-insert", {"runs": 0}),
     Point("scheduler.after-insert", {"runs": 0}),
     Point("scheduler.after-commit", {"runs": 1}),
 )
-EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *CLOCK)
+EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *REPLAYED, *CLOCK)

@@ -69,11 +69,11 @@ class Site:
         """New people whose names begin with this word."""
         return [Person(f"{kind} {secrets.token_hex(4)}") for _ in range(count)]
 
-    def run(self, *names: str) -> None:
-        """Have these programs run, and ready."""
+    def run(self, *names: str, **settings: str) -> None:
+        """Have these programs run, and ready; those that do not run yet are given these settings too."""
         stopped = [self._programs[name] for name in names if not self._programs[name].is_running]
         for program in stopped:
-            program.start()
+            program.start(**settings)
         for name in names:
             self._programs[name].await_ready()
 
@@ -91,10 +91,12 @@ class Site:
         meanwhile()
         # Dramatiq's parent process, whose exit code it is, may take two seconds to see that its worker is gone.
         until(
-            lambda: program.says("fault injected") or not program.is_running, seconds=60, what=f"the death at {fault}"
+            lambda: "fault injected" in program.said() or not program.is_running,
+            seconds=60,
+            what=f"the death at {fault}",
         )
         assert name == "consumers" or program.exit_code() == EXIT, f"{fault}: see {program.log}"
-        assert program.says("fault injected") or program.exit_code() == EXIT, f"{fault}: see {program.log}"
+        assert "fault injected" in program.said() or program.exit_code() == EXIT, f"{fault}: see {program.log}"
         self.kill(name)
         self.windows.update(self.witnesses.unsent().keys())
 
@@ -109,6 +111,14 @@ class Site:
         """How a program ends that the fault ended; None if it does not."""
         self._programs[name].start(fault=f"{fault}:1:exit")
         return self._programs[name].exit_code(15)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a program has not ended."""
+        return self._programs[name].is_running
+
+    def said(self, name: str) -> str:
+        """What a program wrote since its start."""
+        return self._programs[name].said()
 
     def register(self, *people: Person) -> None:
         """Insist until each is answered, as a good client does: the same request with the same key."""
@@ -140,6 +150,8 @@ class Site:
             return None
         finally:
             client.close()
+        if status == 500:  # an error was injected, and a good client asks again
+            return None
         assert status == 201, answer
         return str(answer["event_id"])
 

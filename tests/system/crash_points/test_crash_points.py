@@ -7,10 +7,20 @@ from tests.system.crash_points.crashes import (
     die_at_the_clock,
     die_delivering,
     die_in_the_gateway,
+    die_replaying,
     die_resending,
     wait_for_consumers,
 )
-from tests.system.crash_points.points import CLOCK, DELIVERY, EVERYWHERE, GATEWAY, KEEPING, RESENDING, Point
+from tests.system.crash_points.points import (
+    CLOCK,
+    DELIVERY,
+    EVERYWHERE,
+    GATEWAY,
+    KEEPING,
+    REPLAYED,
+    RESENDING,
+    Point,
+)
 from tests.system.crash_points.recovery import recover
 from tests.system.crash_points.site import Site
 
@@ -40,6 +50,11 @@ def test_what_was_given_up_is_kept_in_one_row_though_the_keeper_died(site: Site,
 @once_and_twice
 def test_a_replay_is_done_once_though_the_relay_died(site: Site, point: Point, times: int) -> None:
     die_resending(site, point, times)
+
+
+@pytest.mark.parametrize("point", REPLAYED, ids=lambda point: point.fault)
+def test_a_replay_is_done_once_though_its_consumer_died(site: Site, point: Point) -> None:
+    die_replaying(site, point)
 
 
 @pytest.mark.parametrize("point", CLOCK, ids=lambda point: point.fault)

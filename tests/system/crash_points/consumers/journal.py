@@ -15,7 +15,7 @@ class Never(Exception):
     """No further try will help."""
 
 
-@subscribe(CONSUMER, to=UserRegistered, retry=Retry(Retry.never(Never), delays=(5,)))
+@subscribe(CONSUMER, to=UserRegistered, retry=Retry(Retry.never(Never), delays=(5, 5, 5)))
 def write(event: UserRegistered, context: Context) -> None:
     """A row in the delivery's own transaction; written before the failure, which must take it back."""
     row = {"event_id": context.event_id, "consumer": CONSUMER, "subject": str(event.user_id), "number": 0}
