@@ -1,14 +1,11 @@
 """Effects after the commit: performed once as far as the world outside allows, and marked as soon as they happened."""
 
-import os
-import secrets
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 
-from infra import commits
+from infra import commits, owners
 from infra.database import effects, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
@@ -21,7 +18,7 @@ class Performing:
     """Performs intents for one process."""
 
     def __init__(self, database: Database, performers: Mapping[str, Performer]) -> None:
-        self.owner = f"{socket.gethostname()}#{os.getpid()}-{secrets.token_hex(4)}"
+        self.owner = owners.name()
         self._database = database
         self._performers = performers
         self._at_work: set[tuple[str, str]] = set()

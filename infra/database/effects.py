@@ -10,6 +10,7 @@ from sqlmodel import Session
 from infra.database.tables import Effect, table
 from infra.effects import Intent
 from infra.errors import Busy
+from infra.owners import is_gone
 
 _EFFECT = table(Effect)
 _KEY = (
@@ -28,8 +29,8 @@ _FAILED = (
 )
 _FORGET = delete(_EFFECT).where(_KEY[0], _KEY[1])
 _TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), busy_until=bindparam("until"))
-#: How long an effect belongs to the process that began it. One that dies delays its effects by as much; one that is
-#: slower may be overtaken, and the effect happens twice.
+#: How long an effect belongs to the process that began it. One that dies on another machine delays its effects by as
+#: much; one that is slower may be overtaken, and the effect happens twice.
 LEASE = timedelta(seconds=20)
 
 
@@ -49,7 +50,7 @@ def take(session: Session, event_id: str, consumer: str, owner: str) -> list[Int
     now = datetime.now(UTC)
     key = {"event": event_id, "who": consumer}
     rows = session.connection().execute(_UNSENT, key).all()
-    if any(row.owner != owner and row.busy_until > now for row in rows):
+    if any(row.owner != owner and row.busy_until > now and not is_gone(row.owner) for row in rows):
         raise Busy("Another process may be performing this event's effects.")
     if rows:
         session.connection().execute(_TAKE, {**key, "me": owner, "until": now + LEASE})
