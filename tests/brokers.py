@@ -65,8 +65,9 @@ class BrokerApi:
         until(lambda: self._uptime() > SETTLED, seconds=30, what="the node's settling")
 
     def _uptime(self) -> float:
-        (node,) = [each for each in self.call("GET", "nodes") if each["name"] == self.node.name]
-        return float(node.get("uptime", 0)) / 1000
+        """Seconds since its boot, 0 for a node that cannot tell yet."""
+        status, answer = self._request("GET", f"nodes/{self.node.name}")
+        return float(json.loads(answer).get("uptime", 0)) / 1000 if status == 200 else 0.0
 
     def queues(self, vhost: str) -> dict[str, dict[str, Any]]:
         """Queues by name; their counts are seconds old: see `messages`."""

@@ -40,7 +40,7 @@ FAULTS = {
     "killed": Fault(Cluster.killed, seconds=8, silence=8),
     "frozen": Fault(Cluster.frozen, seconds=20, silence=30),
     # Longer than the missed heartbeats take, by which the consumers learn of it.
-    "cut off": Fault(Cluster.cut_off, seconds=50, silence=45),
+    "cut off": Fault(Cluster.cut_off, seconds=40, silence=38),
 }
 
 
