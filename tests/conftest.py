@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
+from infra.errors import TidingsError
 from infra.local.install import ensure_postgresql, ensure_rabbitmq
 from infra.local.node import Node, Ports
 from tests import roots
@@ -38,9 +40,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def installed_rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
     """A private node of the installed server."""
-    ensure_rabbitmq(pytestconfig.get_terminal_writer().line)
     node = Node(tmp_path_factory.mktemp("rabbitmq"), _ports(0))
-    node.start(wait=True)
+    with failing_in_one_line():
+        ensure_rabbitmq(pytestconfig.get_terminal_writer().line)
+        node.start(wait=True)
     yield from _lent(node, pytestconfig)
 
 
@@ -48,9 +51,9 @@ def installed_rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: p
 def newer_rabbitmq(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Node]:
     """A private node of RabbitMQ 4, unpacked beside the installed server."""
     make = partial(Node, tmp_path_factory.mktemp("rabbitmq-4"), _ports(4))
-    yield from _lent(
-        roots.started(lambda root: make(root=root), say=pytestconfig.get_terminal_writer().line), pytestconfig
-    )
+    with failing_in_one_line():
+        node = roots.started(lambda root: make(root=root), say=pytestconfig.get_terminal_writer().line)
+    yield from _lent(node, pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +80,8 @@ def vhost(broker_api: BrokerApi) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
     """A private PostgreSQL server."""
-    ensure_postgresql(pytestconfig.get_terminal_writer().line)
+    with failing_in_one_line():
+        ensure_postgresql(pytestconfig.get_terminal_writer().line)
     server = Postgres()
     atexit.register(server.stop)
     try:
@@ -141,6 +145,15 @@ def mailbox() -> Iterator[Mailbox]:
     server.start()
     yield server
     server.stop()
+
+
+@contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """A server that is not to be had fails each test that asks for it, with its reason and without pages of trace."""
+    try:
+        yield
+    except TidingsError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def _ports(offset: int) -> Ports:

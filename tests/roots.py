@@ -21,7 +21,8 @@ SUITES = ("forky", "trixie")
 #: Seconds for the download and unpacking of one; 15 to 40 s are usual.
 DEADLINE = 600.0
 
-_MMDEBSTRAP = Package("mmdebstrap", "mmdebstrap", "mmdebstrap", "run the tests without it: pytest -k 'not 4.x'")
+_WITHOUT = "run the tests without it: ./tidings test -k 'not 4.x'"
+_MMDEBSTRAP = Package("mmdebstrap", "mmdebstrap", "mmdebstrap", _WITHOUT)
 _PACKAGES = (
     "rabbitmq-server", "base-files", "bash", "coreutils", "dash", "sed", "gawk", "grep", "procps", "hostname",
     "util-linux", "libc-bin",
@@ -35,13 +36,15 @@ def root(prefer: str = SUITES[0], say: Say = print) -> Path:
     Raises:
         ConfigurationError: none can be unpacked here; the text says why of each.
     """
+    if os.geteuid() != 0:
+        raise ConfigurationError(f"RabbitMQ 4 is unpacked and run by root alone: be root, or {_WITHOUT}.")
     reasons = []
     for suite in _by_preference(prefer):
         try:
             return unpacked(suite, say)
         except ConfigurationError as error:
             reasons.append(str(error))
-    raise ConfigurationError(" ".join(reasons))
+    raise ConfigurationError(f"{' '.join(reasons)} Check the network, or {_WITHOUT}.")
 
 
 def started(make: Callable[[Path], Node], prefer: str = SUITES[0], say: Say = print) -> Node:
@@ -84,8 +87,6 @@ def unpacked(suite: str, say: Say = print) -> Path:
 
 
 def _unpack(suite: str, folder: Path, say: Say) -> None:
-    if os.geteuid() != 0:
-        raise ConfigurationError(f"RabbitMQ of Debian {suite} can only be unpacked and run by root.")
     if shutil.which("mmdebstrap") is None:
         Installer(say).install(_MMDEBSTRAP)
     shutil.rmtree(folder, ignore_errors=True)

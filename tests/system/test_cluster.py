@@ -15,6 +15,7 @@ import pytest
 from infra.local.node import Node
 from tests import roots
 from tests.cluster import Cluster
+from tests.conftest import failing_in_one_line
 from tests.installation import Installation, ask
 from tests.waiting import until
 
@@ -44,11 +45,12 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["4.x"])
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes of the newer RabbitMQ."""
     first_port = 28_000 + os.getpid() % 25 * 80  # beyond those of the sessions' single nodes
-    made = Cluster(tmp_path_factory.mktemp("cluster"), first_port, roots.root())
+    with failing_in_one_line():
+        made = Cluster(tmp_path_factory.mktemp("cluster"), first_port, roots.root())
     try:
         made.start()
         yield made
