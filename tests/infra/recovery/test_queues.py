@@ -11,6 +11,7 @@ from infra.database.engine import Database
 from infra.errors import BrokerUnavailable, DatabaseUnavailable
 from infra.recovery import queues
 from infra.recovery.queues import Queues
+from tests.eventlogs import fill
 from tests.infra.recovery.conftest import Bench, Counts, ago
 
 AT_ONCE = timedelta(0)
@@ -71,6 +72,7 @@ def test_what_was_made_anew_is_written_down_and_stays_until_that_is_through(
     bench: Bench, counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = ago(1)
+    fill(bench.database, 1)
     counts.made["retry.5s"] = at
 
     def fail(_: Callable[..., object]) -> None:
