@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.installation import Installation
+from tests.mailbox import Mailbox
 from tests.postgres import Postgres
 
 
@@ -27,6 +28,18 @@ def installation(request: pytest.FixtureRequest) -> Installation:
     """Both, one after the other."""
     found: Installation = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def mailing(tmp_path: Path, mailbox: Mailbox) -> Iterator[Installation]:
+    """Tidings with one consumer more and a mail server that does as it is told; for one test alone."""
+    installation = Installation(tmp_path, SMTP_URL=mailbox.url, CONSUMER_PACKAGES="tests.system.neighbours")
+    try:
+        installation.up()
+        yield installation
+    finally:
+        mailbox.pause()  # so that no send keeps the program from ending
+        installation.down()
 
 
 def _running(installation: Installation) -> Iterator[Installation]:

@@ -2,9 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -30,18 +28,6 @@ _HANDLED = (
 )
 #: Event -> consumer -> seconds from the event's time to the commit of the consumer's work.
 Latencies = dict[str, dict[str, float]]
-
-
-@pytest.fixture
-def installation(tmp_path: Path, mailbox: Mailbox) -> Iterator[Installation]:
-    """Tidings as it comes, one more consumer, and a mail server that does as it is told."""
-    installation = Installation(tmp_path, SMTP_URL=mailbox.url, CONSUMER_PACKAGES="tests.system.neighbours")
-    try:
-        installation.up()
-        yield installation
-    finally:
-        mailbox.pause()  # so that no send keeps the program from ending
-        installation.down()
 
 
 def register(installation: Installation, prefix: str, count: int) -> list[str]:
@@ -80,8 +66,9 @@ def hanging(mailbox: Mailbox) -> int:
 
 @pytest.mark.timeout(300)
 def test_while_one_consumers_mail_server_hangs_the_others_are_as_quick_as_before(
-    installation: Installation, mailbox: Mailbox
+    mailing: Installation, mailbox: Mailbox
 ) -> None:
+    installation = mailing
     await_all(installation, register(installation, "warm", 20), TROUBLED, *OTHERS)
     calm, troubled = list[str](), list[str]()
     for turn in range(ROUNDS):
