@@ -15,11 +15,12 @@ import structlog
 from sqlmodel import Session
 
 from infra import metrics
+from infra.courses import Course, class_of, failed
 from infra.database import pauses
 from infra.database.engine import Database
 from infra.database.pauses import FAILURES, OPERATOR
 from infra.database.recovery_tables import Pause
-from infra.outcomes import Done, Outcome, Park, RetryLater
+from infra.outcomes import Outcome, Park
 from infra.rabbitmq.modes import Mode
 from infra.relaying.trouble import Trouble
 from infra.subscriptions import Subscription
@@ -30,8 +31,6 @@ LOOK_EVERY = 1.0
 PROBE_EVERY = 30.0
 #: Seconds that a look has to end when the program does.
 _GRACE = 1.0
-#: Reasons to park that come from the handler; all others are the message's own.
-_HANDLERS = frozenset({"handler-error", "too-old"})
 _HOW = {OPERATOR: "paused by an operator", FAILURES: "paused itself after failures in a row"}
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +65,7 @@ class Pausing:
         self._lanes = lanes
         self._holder = holder
         self._probe_every = timedelta(seconds=probe_every)
-        self._courses = {each.consumer: _Course(each.consumer, each.pause_after) for each in subscriptions}
+        self._courses = {each.consumer: Course(each.consumer, each.pause_after) for each in subscriptions}
         self._trouble = Trouble("pausing")
         self._stopping = False
         self._wake = threading.Event()
@@ -94,9 +93,9 @@ class Pausing:
         course = self._courses.get(consumer)
         if course is None:
             return
-        failed = _failed(outcome)
-        if failed is not None:
-            if course.note(failed, _class_of(outcome)):
+        says = failed(outcome)
+        if says is not None:
+            if course.note(says, class_of(outcome)):
                 self._lanes.turn(consumer, Mode.PAUSED)
                 self._wake.set()
         elif course.probing and isinstance(outcome, Park):
@@ -129,7 +128,7 @@ class Pausing:
                 self._tell(course, FAILURES, course.reason)
                 course.wants_pause = False
 
-    def _follow(self, course: "_Course", row: Pause | None, now: datetime) -> None:
+    def _follow(self, course: Course, row: Pause | None, now: datetime) -> None:
         metrics.CONSUMER_PAUSED.labels(course.consumer).set(row is not None)
         if row is None:
             self._go_on(course)
@@ -143,7 +142,7 @@ class Pausing:
         else:
             self._halt(course, row)
 
-    def _attend(self, course: "_Course", row: Pause, now: datetime) -> None:
+    def _attend(self, course: Course, row: Pause, now: datetime) -> None:
         """See what became of the probe that is ours."""
         assert row.probe_at is not None
         idle = not self._lanes.is_busy(course.consumer)  # in this order: what is through has told its outcome
@@ -161,12 +160,12 @@ class Pausing:
         elif row.probe_at - now < self._probe_every / 2:
             self._write(partial(pauses.keep_probe, prober=self._holder, until=now + self._probe_every), course)
 
-    def _took_probe(self, course: "_Course", now: datetime) -> bool:
+    def _took_probe(self, course: Course, now: datetime) -> bool:
         return self._write(
             partial(pauses.take_probe, prober=self._holder, now=now, until=now + self._probe_every), course
         )
 
-    def _go_on(self, course: "_Course") -> None:
+    def _go_on(self, course: Course) -> None:
         if course.wants_pause:  # since the table was read
             return
         if course.by:
@@ -174,77 +173,16 @@ class Pausing:
             course.reset()
         self._lanes.turn(course.consumer, Mode.RUNNING)
 
-    def _halt(self, course: "_Course", row: Pause) -> None:
+    def _halt(self, course: Course, row: Pause) -> None:
         self._tell(course, row.by, row.reason)
         course.probing = False
         self._lanes.turn(course.consumer, Mode.PAUSED)
 
-    def _tell(self, course: "_Course", by: str, reason: str) -> None:
+    def _tell(self, course: Course, by: str, reason: str) -> None:
         if course.by != by:
             _log.warning("consumer paused", consumer=course.consumer, by=by, reason=reason)
         course.by = by
 
-    def _write(self, change: Callable[[Session, str], bool], course: "_Course") -> bool:
+    def _write(self, change: Callable[[Session, str], bool], course: Course) -> bool:
         with self._database.transaction() as session:
             return change(session, course.consumer)
-
-
-class _Course:
-    """How one consumer fares in this process; told by its worker threads, read by the one that looks."""
-
-    def __init__(self, consumer: str, limit: int | None) -> None:
-        self.consumer = consumer
-        #: Failures ran on, and that is not written down yet.
-        self.wants_pause = False
-        #: Who paused it, as of the last look; empty while it runs.
-        self.by = ""
-        #: The probe of the pause is ours, and how it ended: None as long as it has not.
-        self.probing = False
-        self.went_well: bool | None = None
-        self._limit = limit
-        self._failures = 0
-        self._last_error = ""
-        self._lock = threading.Lock()
-
-    @property
-    def reason(self) -> str:
-        """Why it pauses; of the last error only the class, for its text may quote an event."""
-        return f"{self._limit} failures in a row, the last of them {self._last_error}"
-
-    def note(self, failed: bool, error: str) -> bool:
-        """Count an outcome; whether the consumer must take nothing more for now."""
-        with self._lock:
-            if self.probing:
-                self.went_well = not failed
-                return True
-            self._failures = self._failures + 1 if failed else 0
-            if self._limit is None or self._failures < self._limit or self.by:
-                return False
-            self._last_error, self.wants_pause = error, True
-            return True
-
-    def begin_probe(self) -> None:
-        """What ends from now on is the message of the probe."""
-        with self._lock:
-            self.probing, self.went_well = True, None
-
-    def reset(self) -> None:
-        """It runs again, and nothing counts that was before."""
-        with self._lock:
-            self.by, self.probing, self._failures = "", False, 0
-
-
-def _failed(outcome: Outcome) -> bool | None:
-    """Whether the consumer failed; None when the outcome says nothing about it."""
-    match outcome:
-        case Done():
-            return False
-        case RetryLater():
-            return True
-        case Park() if outcome.reason in _HANDLERS:
-            return True
-    return None
-
-
-def _class_of(outcome: Outcome) -> str:
-    return (outcome.exception if isinstance(outcome, RetryLater | Park) else None) or "of an unknown class"
