@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from tests.brokers import BrokerApi
 from tests.postgres import Postgres
 from tests.system.crash_points.site import Site
 
-#: Far from the ports of the other tests' programs.
-_FIRST_PORT = 28000 + os.getpid() % 1000 * 4
+#: Far from the ports of the other tests' programs; each site has its own, which stay its own while it does not run.
+_FIRST_PORT, _PORTS = 28000 + os.getpid() % 300 * 12, count(step=4)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +56,7 @@ def _copied(template: Path, folder: Path) -> str:
 
 
 def _lent(folder: Path, database_url: str, node: Node) -> Iterator[Site]:
-    made = Site(folder, database_url, BrokerApi(node), _FIRST_PORT)
+    made = Site(folder, database_url, BrokerApi(node), _FIRST_PORT + next(_PORTS))
     try:
         yield made
     finally:
