@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 from infra.local.greetings import speaks_amqp
 from infra.rabbitmq.topology import TIERS
@@ -69,17 +69,22 @@ class Wiped(Fault):
     #: What holds something then; dead letters are drained as they come.
     queues = ("welcome-email", "activity-log", "drill-journal", "drill-steps", "drill-faulty", TIERS[5])
 
+    def __init__(self) -> None:
+        self._stopped = ExitStack()
+
     def inject(self, stage: Stage) -> None:
         stage.load.poison_every = 3
         stage.pause(2.0)
-        with stage.programs.stopped("consumers"):
-            until(lambda: self._all_hold_something(stage), seconds=4, what="messages in every queue")
-            kill(stage.node)
+        self._stopped.enter_context(stage.programs.stopped("consumers"))
+        until(lambda: self._all_hold_something(stage), seconds=4, what="messages in every queue")
+        kill(stage.node)
         shutil.rmtree(stage.node.folder / "mnesia")
 
     def heal(self, stage: Stage) -> float:
         stage.load.poison_every = 0
-        return boot(stage)
+        answered = boot(stage)
+        self._stopped.close()  # the consumers start again only now: recovery has their start in it
+        return answered
 
     def _all_hold_something(self, stage: Stage) -> bool:
         return all(stage.api.messages(stage.node.amqp, queue) for queue in self.queues)
