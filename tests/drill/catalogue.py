@@ -20,7 +20,7 @@ def faults(kind: str) -> dict[str, Fault]:
         network.Cut(), network.Blackhole(), network.Slow(), network.ConfirmsDropped(),
         database.Locked(), database.Restarted(), database.Killed(),
         mail.Answering("smtp-4xx", Answer.DEFER),
-        mail.Answering("smtp-5xx", Answer.REFUSE, seconds=4),
+        mail.Answering("smtp-5xx", Answer.REFUSE),
         mail.Hanging(),
         mail.Answering("smtp-drop", Answer.DROP, mails_may_double=True),
         messages.DuplicateStorm(), messages.Poison(),

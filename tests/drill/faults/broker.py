@@ -73,15 +73,15 @@ class Wiped(Fault):
         self._stopped = ExitStack()
 
     def inject(self, stage: Stage) -> None:
-        stage.load.poison_every = 3
+        stage.load.poison_every = 5
         stage.pause(2.0)
+        stage.load.poison_every = 0  # a long run of failures would pause the consumer
         self._stopped.enter_context(stage.programs.stopped("consumers"))
         until(lambda: self._all_hold_something(stage), seconds=4, what="messages in every queue")
         kill(stage.node)
         shutil.rmtree(stage.node.folder / "mnesia")
 
     def heal(self, stage: Stage) -> float:
-        stage.load.poison_every = 0
         answered = boot(stage)
         self._stopped.close()  # the consumers start again only now: recovery has their start in it
         return answered
