@@ -15,6 +15,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
+from infra.database.engine import Database
+from tests import given_up
 from tests.gateway.conftest import TOKEN
 from tests.web_server import WebServer
 
@@ -89,10 +91,20 @@ def fuzz(app: FastAPI) -> Iterator[Fuzz]:
         fuzz.close()
 
 
-@pytest.mark.timeout(400)
-def test_ten_thousand_requests_never_fail_in_us(fuzz: Fuzz) -> None:
+def existing(fuzz: Fuzz, database: Database) -> dict[str, list[str]]:
+    """One of everything that a path can name, and letters enough for those who discard them."""
+    given_up.declare(database, given_up.SMS, "welcome-email")
+    letters = [given_up.letter(given_up.registered(), number) for number in range(20)]
+    kept = given_up.keep(database, [*letters, given_up.undecodable(b"\x00\xff")])
     registered = fuzz.post("/users", {"name": "Ada", "email": "ada@example.com"})
-    fuzz.existing = {"id": [registered["id"], registered["event_id"]]}
+    operation = fuzz.post("/dead-letters/replay", {"consumer": given_up.SMS, "why": "a fuzz"})
+    ids = [registered["id"], registered["event_id"], operation["id"], *kept]
+    return {"id": ids, "name": [given_up.SMS, "welcome-email"]}
+
+
+@pytest.mark.timeout(400)
+def test_ten_thousand_requests_never_fail_in_us(fuzz: Fuzz, database: Database) -> None:
+    fuzz.existing = existing(fuzz, database)
     fuzz.send(REQUESTS)
     assert [] == fuzz.failures
     assert REQUESTS <= fuzz.answers.total()
