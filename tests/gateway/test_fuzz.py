@@ -102,7 +102,7 @@ def existing(fuzz: Fuzz, database: Database) -> dict[str, list[str]]:
     return {"id": ids, "name": [given_up.SMS, "welcome-email"]}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_ten_thousand_requests_never_fail_in_us(fuzz: Fuzz, database: Database) -> None:
     fuzz.existing = existing(fuzz, database)
     fuzz.send(REQUESTS)

@@ -156,6 +156,14 @@ class Road(RuleBasedStateMachine):
     def replay(self, pick: int, force: bool) -> None:
         self.world.replay([self._pick(self.world.seen.letters, pick).id], force=force)
 
+    @rule(queue=st.sampled_from([*CONSUMERS, *CONSUMERS, *TIERS.values(), DEAD_LETTERS]))
+    def lose_queue(self, queue: str) -> None:
+        self.world.lose_queue(queue)
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep()
+
     @rule()
     def leases_end(self) -> None:
         self.world.leases_end()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Column, MetaData, String, Table, insert, select, update
@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from events.envelope import announce
 from events.users import UserRegistered
-from infra.database import consumers, event_log, leases, outbox, replays, resends
+from infra.database import consumers, emptied, event_log, leases, outbox, replays, resends
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.outbox import Due
@@ -24,6 +24,8 @@ from infra.errors import EffectFailed, EffectRefused, EffectUnknown
 from infra.rabbitmq.messages import event_message
 from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
 from infra.recovery.keeping import Keeper
+from infra.recovery.queues import Queues
+from infra.recovery.sweeping import Sweeping
 from infra.relaying import resending
 from infra.retrying import Retry, RetryAfter
 from infra.subscriptions import Context, Subscription
@@ -72,6 +74,16 @@ class Seen:
         self.resends = {(row.event_id, row.consumer) for row in rows(select(_RESEND))}
 
 
+class _Looks:
+    """When each queue was seen empty: never, before the end."""
+
+    def __init__(self) -> None:
+        self.empty: dict[str, datetime] = {}
+
+    def empty_until(self, queue: str, *, patience: timedelta) -> datetime | None:
+        return self.empty.get(queue)
+
+
 class World:
     """What the rules do, and what the invariants look at."""
 
@@ -88,6 +100,7 @@ class World:
         self.unmarked: Counter[Key] = Counter()
         #: What was in a queue that was deleted, and was not sent again yet.
         self.lost: set[Key] = set()
+        self._looks = _Looks()
         self._behaviour = FINE
         self._seen: Seen | None = None
         with database.transaction() as session:
@@ -177,6 +190,24 @@ class World:
                 session.connection().execute(update(_INBOX).where(key).values(moved))
         self.broker.expire(item)
 
+    def lose_queue(self, queue: str) -> None:
+        """Somebody deletes a queue, and whoever declares it again finds out."""
+        self._seen = None
+        self.lost |= {(item.event_id, item.consumer) for item in self.broker.empty(queue)}
+        with self.database.transaction() as session:
+            emptied.note(session, {queue: datetime.now(UTC)})
+
+    def sweep(self) -> None:
+        """Send again what can be nowhere on its way."""
+        self._seen = None
+        with self.database.reading() as session:
+            rows = consumers.declared(session)
+        sweeping = Sweeping(
+            self.database, cast("Queues", self._looks), grace=timedelta(0), patience=lambda _: timedelta(0)
+        )
+        for row in rows:
+            sweeping.sweep(row)
+
     def drain(self) -> None:
         """All is well from now on: go on until nothing waits anywhere."""
         for _ in range(200):
@@ -188,9 +219,24 @@ class World:
                 self.expire(item)
             for item in self.broker.waiting(*CONSUMERS, DEAD_LETTERS):
                 self.deliver(item)
-            if not self.broker.all() and not self.seen.outbox and not self.seen.resends:
+            if not self.broker.all() and not self.seen.outbox and not self.seen.resends and not self._find_lost():
                 return
         raise AssertionError("what waits in the queues does not come to an end")
+
+    def _find_lost(self) -> bool:
+        """After the longest retry, and with a look at queues that are empty: whether anything is on its way again."""
+        with self.database.transaction() as session:
+            later = session.connection().execute(select(_INBOX).where(_INBOX.c.retry_at > datetime.now(UTC))).all()
+            for row in later:
+                key = (_INBOX.c.event_id == row.event_id) & (_INBOX.c.consumer == row.consumer)
+                passed = row.retry_at - datetime.now(UTC)
+                moved = {"retry_at": row.retry_at - passed, "failed_at": row.failed_at - passed}
+                session.connection().execute(update(_INBOX).where(key).values(moved))
+            replays.bring_back(session, datetime.now(UTC) + 2 * replays.LONGEST)
+        self._looks.empty = {queue: datetime.now(UTC) for queue in self.broker.queues}
+        self.sweep()
+        self.lost.clear()
+        return bool(self.seen.resends)
 
     @property
     def seen(self) -> "Seen":

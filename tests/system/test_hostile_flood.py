@@ -107,7 +107,7 @@ def register(installation: Installation, count: int) -> dict[str, str]:
     return found
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_hostile_messages_are_kept_with_their_reasons_and_harm_nobody(installation: Installation) -> None:
     before = installation.process("consumers")
     flood = Flood()
