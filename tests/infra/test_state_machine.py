@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,10 +25,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from infra.database.engine import Database, connect
+from infra.database.engine import connect
 from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
 from tests.model import processes
 from tests.model.world import CONSUMERS, EFFECT, FINE, HANDLER, MAIL, ROWS, SUBJECTS, World
+from tests.postgres import Postgres
 
 #: What befalls a delivery that goes well, one whose copy goes to a tier, and one whose copy goes to the dead letters.
 FINE_FAULTS = ["delivery.in-transaction", "delivery.after-commit", "delivery.after-effect", "delivery.before-ack"]
@@ -57,18 +58,14 @@ def maybe(faults: list[str]) -> st.SearchStrategy[str | None]:
 class Road(RuleBasedStateMachine):
     """One world, from empty to drained."""
 
-    template: ClassVar[str]
+    #: Makes a migrated, empty database in a folder of its own; gives its URL.
+    fresh: ClassVar[Callable[[Path], str]]
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.mkdtemp(prefix="tidings-model-", dir=_MEMORY)
-        self.world = World(self._connected())
+        self.world = World(connect(type(self).fresh(Path(self._folder))))
         self.broker = self.world.broker
-
-    def _connected(self) -> Database:
-        file = Path(self._folder) / "tidings.db"
-        shutil.copyfile(self.template, file)
-        return connect(f"sqlite:///{file}")
 
     def _pick(self, items: Sequence[Any], number: int) -> Any:
         return items[number % len(items)]
@@ -241,12 +238,11 @@ class Road(RuleBasedStateMachine):
                     assert key[1] == ROWS or world.mails[key]
 
 
-@pytest.mark.timeout(900)
-def test_nothing_is_lost_and_nothing_happens_twice_whatever_happens(sqlite_template: Path) -> None:
-    Road.template = str(sqlite_template)
+def search(fresh: Callable[[Path], str], examples: int) -> None:
+    Road.fresh = staticmethod(fresh)
     thorough = bool(os.environ.get("TIDINGS_SEARCH"))
     profile = settings(
-        max_examples=2_000 if thorough else 150,
+        max_examples=examples * 12 if thorough else examples,
         stateful_step_count=60 if thorough else 30,
         derandomize=not thorough,
         database=None,
@@ -254,3 +250,19 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_happens(sqlite_templ
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Road, settings=profile)
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_and_nothing_happens_twice_whatever_happens(sqlite_template: Path) -> None:
+    def fresh(folder: Path) -> str:
+        return f"sqlite:///{shutil.copyfile(sqlite_template, folder / 'tidings.db')}"
+
+    search(fresh, 150)
+
+
+@pytest.mark.timeout(900)
+def test_the_same_on_postgresql(postgres: Postgres, postgres_template: str) -> None:
+    def fresh(folder: Path) -> str:
+        return postgres.create(folder.name.replace("-", "_"), postgres_template)
+
+    search(fresh, 15)
