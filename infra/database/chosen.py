@@ -30,7 +30,9 @@ _GIVE_BACK = (
     .values(state="waiting", operation_id=None)
     .execution_options(preserve_rowcount=True)
 )
-_GIVE_THESE_BACK = _GIVE_BACK.where(_THESE)
+#: By their keys alone: PostgreSQL, which knows nothing yet of letters that were just queued, would walk all of them.
+_STATES = select(_LETTER.c.id, _LETTER.c.state).where(_THESE)
+_GIVE_THESE_BACK = update(_LETTER).where(_THESE).values(state="waiting", operation_id=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,19 @@ def count_ended(session: Session, operation_id: str) -> Ended:
     return Ended(connection.execute(_HANDLED, mine).rowcount, connection.execute(_FAILED, mine).rowcount)
 
 
-def give_back(session: Session, operation_id: str, letter_ids: Sequence[str] | None = None) -> int:
-    """Let the queued ones, or these of them, wait again; gives how many."""
-    statement = _GIVE_BACK if letter_ids is None else _GIVE_THESE_BACK
-    values = {"operation": operation_id} | ({} if letter_ids is None else {"letters": list(letter_ids)})
-    return session.connection().execute(statement, values).rowcount
+def give_back(session: Session, operation_id: str) -> int:
+    """Let all that are queued wait again; gives how many."""
+    return session.connection().execute(_GIVE_BACK, {"operation": operation_id}).rowcount
+
+
+def give_these_back(session: Session, letter_ids: Sequence[str]) -> int:
+    """The same for those of these that are queued, in the transaction that has locked their operation."""
+    connection = session.connection()
+    rows = connection.execute(_STATES, {"letters": list(letter_ids)})
+    queued = [row.id for row in rows if row.state == "queued"]
+    if queued:
+        connection.execute(_GIVE_THESE_BACK, {"letters": queued})
+    return len(queued)
 
 
 def let_go(session: Session, operation_id: str) -> None:

@@ -84,7 +84,8 @@ class Operating:
         begun = replays.begin(session, ids, force=force)
         operation.sent += begun
         pace.took(begun)
-        operation.failed += chosen.give_back(session, operation.id, ids)  # their consumer has gone since
+        if begun < len(ids):  # the others are closed as handled, or their consumer has gone since
+            operation.failed += chosen.give_these_back(session, ids)
         return len(ids)
 
     def _pace(self, operation: Operation) -> Pace:
