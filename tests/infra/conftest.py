@@ -1,13 +1,31 @@
 """The lanes: what speaks with a broker itself is tested on each version that Tidings says it works on."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+
+from infra import logs
 
 #: The folders of such tests, beside this file.
 _FOLDERS = {"rabbitmq", "recovery", "relaying"}
 #: A lane's name -> the fixture that has its node.
 _LANES = {"3.10": "installed_rabbitmq", "4.x": "newer_rabbitmq"}
+
+
+@pytest.fixture
+def restored_logs() -> Iterator[None]:
+    """What a program makes of the logs ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs._QUIET}
+    yield
+    root.handlers, root.level = handlers, level
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -10,17 +9,7 @@ import structlog
 from infra import logs
 from infra.settings import load
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in logs._QUIET}
-    yield
-    root.handlers, root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("restored_logs")
 
 
 def test_lines_are_json_with_the_programs_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,9 @@ from tests.infra.recovery.conftest import Bench, ago
 NOWHERE = "amqp://someone:secret@127.0.0.1:1/x"
 
 
+pytestmark = pytest.mark.usefixtures("restored_logs")
+
+
 @pytest.fixture(autouse=True)
 def machine(bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five of forty events of ten minutes ago are settled by nobody."""
