@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -195,7 +195,7 @@ class Publisher:
         except CONNECTION_EXCEPTIONS as error:
             raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {refusals.text(error)}.") from error
         finally:
-            self.made |= dict.fromkeys(found.made, datetime.now(UTC))
+            self.made |= found.made
         return found
 
     def _note(self, conflicts: Sequence[str]) -> None:

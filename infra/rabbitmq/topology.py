@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aio_pika import ExchangeType
@@ -40,8 +41,8 @@ class Declared:
 
     #: What exists with other arguments and is used as it is, a line each.
     conflicts: list[str] = field(default_factory=list)
-    #: Queues that did not exist and were made: nothing that was published before waits in them.
-    made: list[str] = field(default_factory=list)
+    #: Queues that did not exist -> when they were made and bound: nothing that was published before waits in them.
+    made: dict[str, datetime] = field(default_factory=dict)
     #: Messages that wait in each of the other queues; those that are delivered and not acked do not count.
     waiting: dict[str, int] = field(default_factory=dict)
 
@@ -129,7 +130,7 @@ class _Declaring:
         for key in keys:
             await queue.bind(bound_to, key, timeout=DEADLINE)
         if is_missing:
-            self._found.made.append(name)
+            self._found.made[name] = datetime.now(UTC)
 
     async def unbind(self, name: str, exchange: str, keys: Iterable[str]) -> None:
         """To unbind what is not bound is no error."""

