@@ -44,8 +44,6 @@ KEEPER_FAULTS = ["keeper.before-commit", "keeper.before-ack", *ANY_FAULTS]
 #: In one world.
 MOST_EVENTS = 4
 RELAY_FAULTS = ["before the log", "the commit's answer is lost"]
-#: Letters that wait for somebody, or that somebody sent on their way.
-OPEN = ("waiting", "queued", "replaying")
 #: A file that needs not outlive a machine, where there is such a place.
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 picks = st.integers(0, 10_000)
@@ -130,7 +128,7 @@ class Road(RuleBasedStateMachine):
     @precondition(lambda self: self.broker.waiting(*CONSUMERS))
     @rule(pick=picks)
     def duplicate(self, pick: int) -> None:
-        self.broker.publish(self._addressed(self._pick(self.broker.waiting(*CONSUMERS), pick)))
+        self.broker.publish(processes.addressed(self._pick(self.broker.waiting(*CONSUMERS), pick)))
 
     @precondition(lambda self: self.broker.waiting(*CONSUMERS))
     @rule(pick=picks)
@@ -164,9 +162,6 @@ class Road(RuleBasedStateMachine):
     @rule()
     def leases_end(self) -> None:
         self.world.leases_end()
-
-    def _addressed(self, item: Any) -> Any:
-        return processes.addressed(item)
 
     # What must hold.
 
