@@ -4,6 +4,7 @@ The log is gone through once, in slices. What a consumer has not settled by the 
 row behind, and from then on only these rows are looked at, until they are settled.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,8 @@ from infra.rabbitmq.topology import DEAD_LETTERS
 from infra.recovery.losses import Losses, horizon
 from infra.recovery.queues import Queues
 
-#: Events of the log in one slice, and slices in one pass.
-SLICE, SLICES = 1_000, 10
+#: Events of the log in one slice, slices in one pass, and seconds after which a pass begins no further one.
+SLICE, SLICES, LONGEST_SCAN = 1_000, 10, 2.0
 #: Rows that the scan may leave behind for one consumer; it waits until some of them are settled.
 MOST_UNSETTLED = 10_000
 #: Messages that may wait to be sent again, for all consumers together; lost ones beyond that wait for their turn.
@@ -95,9 +96,12 @@ class Sweeping:
     def _scan(self, session: Session, row: Subscription, last: int, horizon: datetime) -> bool:
         """Go on through the log, up to what is too new; whether there is more of it."""
         scanned, room = row.scanned, MOST_UNSETTLED - unsettled.count(session, row.consumer)
+        until = time.monotonic() + LONGEST_SCAN
         for _ in range(SLICES):
             if room <= 0 or scanned >= last:
                 return False
+            if time.monotonic() > until:
+                return True
             end = settling.slice_end(session, row.types, scanned, last, SLICE)
             found = settling.between(session, row.consumer, row.types, scanned, end)
             too_new = next((each.position for each in found if each.published_at > horizon), end + 1)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, text
 
 from infra.database.engine import Database
+from infra.recovery import sweeping
 from tests.eventlogs import DAY, fill, handle
 from tests.infra.recovery.conftest import Bench, ago
 
@@ -60,8 +61,11 @@ def test_a_pass_over_a_settled_log_reads_no_table_from_end_to_end(bench: Bench, 
     assert [] == [one for one, _ in seen if one.startswith(("UPDATE", "DELETE", "INSERT"))]
 
 
-def test_a_step_of_the_catch_up_is_bounded(bench: Bench) -> None:
+def test_a_step_of_the_catch_up_is_bounded_in_events_and_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(bench.database, LONG, at=ago(600))
     handle(bench.database, "sms", LONG)
-    bench.sweeping.sweep(bench.row)
-    assert 10_000 == bench.row.scanned
+    assert bench.sweeping.sweep(bench.row).more
+    first = bench.row.scanned
+    assert first in range(1_000, 10_001, 1_000)
+    monkeypatch.setattr(sweeping, "LONGEST_SCAN", -1.0)
+    assert (True, first) == (bench.sweeping.sweep(bench.row).more, bench.row.scanned)
