@@ -151,9 +151,11 @@ class Road(RuleBasedStateMachine):
     def replay(self, pick: int, force: bool) -> None:
         self.world.replay([self._pick(self.world.seen.letters, pick).id], force=force)
 
-    @rule(queue=st.sampled_from([*CONSUMERS, *CONSUMERS, *TIERS.values(), DEAD_LETTERS]))
-    def lose_queue(self, queue: str) -> None:
-        self.world.lose_queue(queue)
+    @precondition(lambda self: self.broker.all())
+    @rule(pick=picks)
+    def lose_queue(self, pick: int) -> None:
+        """One that has something in it, or at work."""
+        self.world.lose_queue(self._pick(self.broker.all(), pick).queue)
 
     @rule()
     def sweep(self) -> None:
