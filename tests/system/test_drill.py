@@ -14,8 +14,8 @@ pytestmark = pytest.mark.system
 SECONDS = 60
 #: Those that are over soon; `./tidings drill --seconds 900` has them all.
 FAULTS = {
-    "sqlite": "consumers-kill,broker-kill,confirms-dropped,duplicate-storm,database-lock",
-    "postgresql": "gateway-kill,broker-restart,network-cut,database-kill,database-restart",
+    "sqlite": "consumers-kill,broker-wipe,confirms-dropped,duplicate-storm,database-lock",
+    "postgresql": "gateway-kill,broker-kill,network-cut,database-kill,database-restart",
 }
 
 
