@@ -5,12 +5,13 @@ processes are forks of the same kind.
 """
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import runpy
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -53,8 +54,16 @@ class Program:
 
     def await_ready(self) -> None:
         """Wait until its probe says yes."""
-        until(lambda: self.answers or not self.is_running, seconds=PATIENCE, what=f"readiness of {self._command[0]}")
+        self.wait(lambda: self.answers or not self.is_running, f"readiness of {self._command[0]}")
         assert self.is_running, f"{self._command[0]} ended ({self.exit_code()}): see {self.log}"
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something of it; when it does not come true, the stacks of its threads are in the log."""
+        try:
+            until(condition, seconds=PATIENCE, what=f"{what} ({self.log})")
+        except AssertionError:
+            self._tell_where_it_stands()
+            raise
 
     def said(self) -> str:
         """What it wrote since its start."""
@@ -73,10 +82,16 @@ class Program:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.join()
 
+    def _tell_where_it_stands(self) -> None:
+        if self._process is not None and self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGUSR1)
+
 
 def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
     multiprocessing.set_start_method(None, force=True)  # as it is in a program that nobody forked
     os.setsid()
+    faulthandler.register(signal.SIGUSR1)  # where it stands, for a test that waits for it in vain
     os.environ.clear()
     os.environ.update(environment)
     with log.open("ab") as file:

@@ -90,11 +90,7 @@ class Site:
         program.start(fault=f"{fault}:1:exit")
         meanwhile()
         # Dramatiq's parent process, whose exit code it is, may take two seconds to see that its worker is gone.
-        until(
-            lambda: "fault injected" in program.said() or not program.is_running,
-            seconds=60,
-            what=f"the death at {fault}",
-        )
+        program.wait(lambda: "fault injected" in program.said() or not program.is_running, f"the death at {fault}")
         assert name == "consumers" or program.exit_code() == EXIT, f"{fault}: see {program.log}"
         assert "fault injected" in program.said() or program.exit_code() == EXIT, f"{fault}: see {program.log}"
         self.kill(name)
