@@ -54,14 +54,18 @@ class Course:
 
 
 def failed(outcome: Outcome) -> bool | None:
-    """Whether the consumer failed; None when the outcome says nothing about it."""
+    """Whether the consumer failed; None when the outcome says nothing about it.
+
+    An event that has failed before and fails again says something of itself: a hundred bad ones among many good ones
+    come back from their tier together, and must not stop the good ones.
+    """
     match outcome:
         case Done():
             return False
         case RetryLater():
-            return True
+            return True if outcome.attempt == 1 else None
         case Park() if outcome.reason in _HANDLERS:
-            return True
+            return True if outcome.attempt == 1 else None
     return None
 
 

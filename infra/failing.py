@@ -36,8 +36,8 @@ class Failing:
             return Hold(str(away))
         _tell(delivery, evidence, delay)
         if delay is None:
-            return Park(reason, evidence.text, evidence.exception, evidence.frame, first_at)
-        return RetryLater(delay, evidence.text, evidence.exception)
+            return Park(reason, evidence.text, evidence.exception, evidence.frame, first_at, delivery.attempt)
+        return RetryLater(delay, evidence.text, evidence.exception, delivery.attempt)
 
     def _write(self, delivery: inbox.Delivery, text: str, retry_at: datetime | None) -> datetime:
         """The inbox row; when it cannot be written the decision stands, for the copy itself says all of it."""

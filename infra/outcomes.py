@@ -36,6 +36,8 @@ class RetryLater:
     error: str
     #: Class of the exception, with its module; None when there was none.
     exception: str | None = field(default=None, compare=False)
+    #: Number of the try that failed.
+    attempt: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Park:
     frame: str | None = None
     #: When its first try began, as far as it is known.
     first_at: datetime | None = None
+    #: Number of the try that failed.
+    attempt: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from infra.database import pauses
 from infra.database.engine import Database
 from infra.database.pauses import FAILURES, OPERATOR
 from infra.database.recovery_tables import Pause
-from infra.outcomes import Outcome, Park
+from infra.outcomes import Hold, Outcome
 from infra.rabbitmq.modes import Mode
 from infra.relaying.trouble import Trouble
 from infra.subscriptions import Subscription
@@ -98,7 +98,7 @@ class Pausing:
             if course.note(says, class_of(outcome)):
                 self._lanes.turn(consumer, Mode.PAUSED)
                 self._wake.set()
-        elif course.probing and isinstance(outcome, Park):
+        elif course.probing and not isinstance(outcome, Hold):
             self._lanes.turn(consumer, Mode.PROBING)  # the next message may say more
 
     def look(self) -> None:

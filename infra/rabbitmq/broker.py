@@ -59,13 +59,15 @@ class TidingsBroker(dramatiq.Broker):
         """
         self._limit = HandlerTimeLimit()
         self._publish = publish
+        self._accompanied = Accompanied()
         self._lanes: dict[str, Lane] = {}
         self._consuming = Consuming(url, name, redeclare)
         #: Told the consumer, the outcome (done, retrylater, park, hold) and the seconds of each call of `handle`.
         self.on_outcome: Callable[[str, str, float], None] | None = None
         #: Told the consumer and the outcome of each delivery; on the worker's thread, so it must be quick.
         self.on_ended: Callable[[str, Outcome], None] | None = None
-        super().__init__(middleware=[self._limit, _Lifecycle(self._lanes, self._consuming, self._limit, grace)])
+        lifecycle = _Lifecycle(self._lanes, self._consuming, self._limit, grace)
+        super().__init__(middleware=[self._limit, lifecycle, self._accompanied])
 
     @property
     def is_stopping(self) -> bool:
@@ -126,7 +128,7 @@ class TidingsBroker(dramatiq.Broker):
 
     def accompany(self, companion: Companion) -> None:
         """Have this started and stopped with the worker."""
-        self.add_middleware(Accompanied(companion))
+        self._accompanied.companions.append(companion)
 
     def install(self) -> None:
         """Be the broker that Dramatiq's CLI finds."""

@@ -18,13 +18,15 @@ class Companion(Protocol):
 
 
 class Accompanied(Middleware):
-    """Starts a companion when the worker's threads run, and stops it before the worker ends."""
+    """Starts the companions when the worker's threads run, and stops them before the worker ends."""
 
-    def __init__(self, companion: Companion) -> None:
-        self._companion = companion
+    def __init__(self) -> None:
+        self.companions: list[Companion] = []
 
     def after_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._companion.start()
+        for companion in self.companions:
+            companion.start()
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._companion.stop()
+        for companion in self.companions:
+            companion.stop()

@@ -99,8 +99,8 @@ class Handling:
             return Hold(name)  # not the event's fault, so it costs no try
         delays = Retry.DEFAULT.delays
         if incoming.attempt > len(delays):
-            return Park("handler-error", name)
-        return RetryLater(delays[incoming.attempt - 1], name)
+            return Park("handler-error", name, attempt=incoming.attempt)
+        return RetryLater(delays[incoming.attempt - 1], name, attempt=incoming.attempt)
 
     def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
         match outcome:

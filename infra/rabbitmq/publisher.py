@@ -1,7 +1,8 @@
 """Publishes messages and returns only when the broker has taken them into a queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -69,7 +70,8 @@ class Publisher:
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._replace())
             self._attempt.add_done_callback(self._attempt_ended)
-        await asyncio.shield(self._attempt)
+        with _told_of_a_loss():
+            await asyncio.shield(self._attempt)
 
     async def publish(self, message: Message) -> None:
         """Publish and wait for the confirm; calls that are started in order go out in order.
@@ -139,9 +141,8 @@ class Publisher:
             raise refusals.of(link, message, error, self._deadline) from error
         except asyncio.CancelledError:
             link.doubtful = True
-            if _is_cancelled():
+            with _told_of_a_loss():
                 raise
-            raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
 
     async def _replace(self) -> None:
         if self._link is not None and self._link.is_open:
@@ -190,7 +191,8 @@ class Publisher:
     ) -> Declared:
         found = Declared()
         try:
-            await topology.declare(link.channel, consumers, found=found, known=known)
+            with _told_of_a_loss():
+                await topology.declare(link.channel, consumers, found=found, known=known)
             self._note(found.conflicts)
         except CONNECTION_EXCEPTIONS as error:
             raise BrokerUnavailable(f"RabbitMQ does not let its queues be declared: {refusals.text(error)}.") from error
@@ -219,6 +221,17 @@ class Publisher:
         self._attempt = None
         if not attempt.cancelled():
             attempt.exception()  # whoever waited has it; when all of them were cancelled nobody does
+
+
+@contextmanager
+def _told_of_a_loss() -> Iterator[None]:
+    """aiormq ends what waits on a dead connection with a CancelledError, though no task of ours was cancelled."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+        raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
 
 
 def _is_cancelled() -> bool:

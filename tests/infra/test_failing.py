@@ -50,7 +50,8 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_a_further_try_and_its_time_are_in_the_inbox(database: Database, envelope: Envelope) -> None:
-    assert RetryLater(30, "ConnectionError: away") == fail(database, envelope, ConnectionError("away"), attempt=2)
+    outcome = fail(database, envelope, ConnectionError("away"), attempt=2)
+    assert (RetryLater(30, "ConnectionError: away"), 2) == (outcome, getattr(outcome, "attempt", None))
     row = entry(database, envelope)
     assert ("retrying", 2, None, "ConnectionError: away") == (row.state, row.attempts, row.handled_at, row.error)
     assert timedelta(seconds=1) > abs(row.retry_at - datetime.now(UTC) - timedelta(seconds=30))

@@ -18,6 +18,7 @@ from infra.subscriptions import Subscription
 
 SMS, MAIL = "sms", "mail"
 FAILURE = RetryLater(5, "EffectFailed: quotes ada@example.com", "infra.errors.EffectFailed")
+AGAIN = RetryLater(30, "EffectFailed", "infra.errors.EffectFailed", attempt=2)
 UNREADABLE = Park("not-json", "not JSON")
 
 
@@ -107,6 +108,14 @@ def test_what_says_nothing_of_the_consumer_neither_counts_nor_ends_the_row(proce
     assert Mode.PAUSED is process.end(outcome, FAILURE)
 
 
+@pytest.mark.parametrize("outcome", [AGAIN, Park("handler-error", "e", attempt=6)])
+def test_an_event_that_fails_again_says_nothing_of_the_consumer(process: Process, outcome: Outcome) -> None:
+    """Or bad events that come back from their tier together would stop the good ones."""
+    assert Mode.RUNNING is process.end(*[outcome] * 50)
+    assert Mode.RUNNING is process.end(FAILURE, FAILURE)
+    assert Mode.PAUSED is process.end(outcome, FAILURE)
+
+
 def test_a_consumer_may_say_never(database: Database) -> None:
     assert Mode.RUNNING is Process(database, pause_after=None).end(*[FAILURE] * 100)
 
@@ -153,14 +162,15 @@ def test_a_probe_that_fails_is_followed_by_another_after_thirty_seconds(
         clock.shift(-29)
 
 
-def test_a_probe_that_cannot_be_read_is_followed_by_the_next_message_at_once(
-    process: Process, clock: time_machine.Traveller
+@pytest.mark.parametrize("outcome", [UNREADABLE, AGAIN])
+def test_a_probe_that_says_nothing_is_followed_by_the_next_message_at_once(
+    process: Process, clock: time_machine.Traveller, outcome: Outcome
 ) -> None:
     process.end(FAILURE, FAILURE, FAILURE)
     clock.shift(30)
     process.look()
-    assert Mode.PROBING is process.end(UNREADABLE)
-    assert Mode.PROBING is process.end(UNREADABLE, UNREADABLE)
+    assert Mode.PROBING is process.end(outcome)
+    assert Mode.PROBING is process.end(outcome, outcome)
     assert Mode.RUNNING is process.end(Done())
 
 

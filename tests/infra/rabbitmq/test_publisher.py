@@ -55,12 +55,16 @@ def message(number: int = 0, *, kind: str = "user.registered", message_id: str |
     return event_message(event_id, kind, json.dumps(envelope).encode())
 
 
-async def outcome(publish: Coroutine[object, object, None]) -> type[Exception] | None:
+async def outcome(publish: Coroutine[object, object, object]) -> type[Exception] | None:
     try:
         await publish
     except Exception as error:  # noqa: BLE001  # the kind of error is what the tests ask for
         return type(error)
     return None
+
+
+async def no_consumers() -> list[topology.Consumer]:
+    return []
 
 
 async def recovered(publisher: Publisher, seconds: float = 30.0) -> None:
@@ -206,6 +210,19 @@ async def test_a_dead_connection_is_no_cancellation(publisher: Publisher, rabbit
         assert await pending in {BrokerUnavailable, NotConfirmed}
     await closing
     await recovered(publisher)
+
+
+async def test_a_connection_that_dies_while_queues_are_declared_is_no_cancellation_either(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object, **__: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(topology, "declare", die)
+    assert await outcome(publisher.inspect([])) is BrokerUnavailable
+    await publisher.close()
+    publisher.on_connect(no_consumers)
+    assert await outcome(publisher.connect()) is BrokerUnavailable
 
 
 async def test_a_closed_connection_is_replaced_by_the_next_publish(
