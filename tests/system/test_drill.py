@@ -12,6 +12,8 @@ from tests.installation import ROOT
 
 pytestmark = pytest.mark.system
 SECONDS = 60
+#: Database -> RabbitMQ.
+LANES = {"sqlite": "3.10", "postgresql": "4.x"}
 #: Those that are over soon; `./tidings drill --seconds 900` has them all.
 FAULTS = {
     "sqlite": "consumers-kill,broker-wipe,confirms-dropped,duplicate-storm,database-lock",
@@ -22,7 +24,8 @@ FAULTS = {
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_drill_of_a_minute_ends_as_promised(database: str) -> None:
-    options = ["--seconds", str(SECONDS), "--seed", "1", "--database", database, "--faults", FAULTS[database], "--json"]
+    options = ["--seconds", str(SECONDS), "--seed", "1", "--database", database, "--rabbitmq", LANES[database]]
+    options += ["--faults", FAULTS[database], "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.drill", *options],
         cwd=ROOT, env=environment_without_settings(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
