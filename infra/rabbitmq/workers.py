@@ -1,7 +1,6 @@
 """Dramatiq's CLI, in this process: its worker processes are forks, which need not import everything once more."""
 
 import multiprocessing
-from types import SimpleNamespace
 
 from dramatiq import cli
 
@@ -20,9 +19,15 @@ def work(composition: str, *, processes: int) -> int:
     arguments = ["--processes", str(processes), "--worker-shutdown-timeout", str(_SHUTDOWN), "--skip-logging"]
     arguments += ["--worker-fork-timeout", str(_START)]
     parsed = cli.make_argument_parser().parse_args([composition, *arguments])  # type: ignore[no-untyped-call]
-    without_lock = SimpleNamespace(**{**vars(multiprocessing), "Event": _Sign})
-    cli.multiprocessing = without_lock  # type: ignore[assignment, attr-defined]  # Dramatiq has no door for it
+    cli.multiprocessing = _Multiprocessing()  # type: ignore[assignment, attr-defined]  # Dramatiq has no door for it
     return int(cli.main(parsed))  # type: ignore[no-untyped-call]
+
+
+class _Multiprocessing:
+    """The module, its Event being ours; what is imported into it later (`connection`) is found too."""
+
+    def __getattr__(self, name: str) -> object:
+        return _Sign if name == "Event" else getattr(multiprocessing, name)
 
 
 class _Sign:
