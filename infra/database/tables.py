@@ -1,18 +1,19 @@
 """The schema: the road of an event. Ids are text, times are UTC; hot paths insert with SQLAlchemy Core.
 
-What goes wrong and is put right is in `recovery_tables`.
+What goes wrong and is put right is in `recovery_tables`, the timetable in `schedule_tables`.
 """
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Integer, Table, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Integer, Table, Text, TypeDecorator, text
 from sqlmodel import Field, SQLModel
 
 #: SQLite numbers rows by itself only in a column that is declared INTEGER.
 BIG = BigInteger().with_variant(Integer(), "sqlite")
 #: For tables whose primary key is their only access path: SQLite then keeps the row in the key's B-tree.
 BY_KEY = {"sqlite_with_rowid": False}
+_ORDERED = text("state = 'ordered'")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -150,14 +151,27 @@ class Activity(SQLModel, table=True):
 
 
 class ScheduleRun(SQLModel, table=True):
-    """One due time of one schedule that was announced: the key makes it happen once, whatever the replicas."""
+    """One due time of one schedule that was decided: the key makes it happen once, whatever the replicas."""
 
     __tablename__ = "schedule_run"
-    __table_args__: ClassVar[Any] = BY_KEY
+    __table_args__ = (
+        Index("schedule_run_ordered", "due_at", sqlite_where=_ORDERED, postgresql_where=_ORDERED),
+        BY_KEY,
+    )
     schedule: str = Field(primary_key=True)
     due_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    #: The id that its event has, or would have.
     event_id: str
+    #: When it came into its state.
     fired_at: datetime = Field(sa_type=UtcDateTime)
+    #: `due` (in time, or a little late), `missed` (announced after a gap), `manual`, `backfill`.
+    kind: str = "due"
+    #: `fired`, `ordered` (by an operator: a scheduler fires it at once), `skipped` (overlap), `cancelled` (an order).
+    state: str = "fired"
+    #: Of a backfill.
+    operation_id: str | None = None
+    #: Why it was skipped; who ordered it.
+    note: str | None = None
 
 
 class Lease(SQLModel, table=True):

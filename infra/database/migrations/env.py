@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import infra.database.recovery_tables  # noqa: F401  # fills the metadata, as `tables` does with it
+import infra.database.recovery_tables
+import infra.database.schedule_tables  # noqa: F401  # these fill the metadata, as `tables` does
 
 context.configure(
     connection=context.config.attributes["connection"],
