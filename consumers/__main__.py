@@ -4,10 +4,10 @@ import typer
 
 import consumers
 from infra import commands, logs
+from infra.commands import output
+from infra.commands.arguments import Json, Limit
 from infra.rabbitmq import workers
 from infra.recovery.commands import consumers as verbs
-from infra.recovery.commands import output
-from infra.recovery.commands.arguments import Json, Limit
 from infra.recovery.commands.consumers import After, State, Type
 from infra.settings import Settings, load
 from infra.subscriptions import recorded

@@ -4,11 +4,11 @@ from typing import Annotated, get_args
 
 import typer
 
+from infra.commands import output
+from infra.commands.arguments import Json, Why, text
+from infra.commands.opened import opened, who
+from infra.commands.output import Columns
 from infra.recovery import consumers
-from infra.recovery.commands import output
-from infra.recovery.commands.arguments import Json, Why, text
-from infra.recovery.commands.opened import opened, who
-from infra.recovery.commands.output import Columns
 from infra.recovery.consumers import ConsumerState, ConsumerView
 
 Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="Its durable name.")]

@@ -6,26 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from infra import commands
+from infra.commands import output
+from infra.commands.arguments import After, Id, Ids, Json, Limit, Why, data
+from infra.commands.opened import opened, who
+from infra.commands.output import Columns
 from infra.database import dead_letters
 from infra.database.dead_letters import Filter
 from infra.errors import NotKnown, NotPossible
 from infra.recovery import discarding, editing
-from infra.recovery.commands import output
-from infra.recovery.commands.arguments import (
-    After,
-    AfterGroup,
-    Id,
-    Ids,
-    Json,
-    Limit,
-    States,
-    Why,
-    data,
-    filtered,
-    states,
-)
-from infra.recovery.commands.opened import opened, who
-from infra.recovery.commands.output import Columns
+from infra.recovery.commands.arguments import AfterGroup, States, filtered, states
 from infra.recovery.commands.replay import replay
 from infra.recovery.letters import find
 from infra.recovery.views import GroupView, LetterInFull, LetterView

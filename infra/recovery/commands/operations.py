@@ -5,12 +5,13 @@ from typing import Annotated, get_args
 import typer
 
 from infra import commands
+from infra.commands import output
+from infra.commands.arguments import After, Id, Json, Limit, MaybeWhy
+from infra.commands.opened import opened, who
+from infra.commands.output import Columns
 from infra.database import operations
 from infra.recovery import replaying
-from infra.recovery.commands import output, watching
-from infra.recovery.commands.arguments import After, Id, Json, Limit, MaybeWhy
-from infra.recovery.commands.opened import opened, who
-from infra.recovery.commands.output import Columns
+from infra.recovery.commands import watching
 from infra.recovery.views import OperationState, OperationView
 
 app = commands.make("What operators started and what is worked off in the background.")

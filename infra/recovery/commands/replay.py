@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from infra.commands import output
+from infra.commands.arguments import Json, MaybeWhy
+from infra.commands.opened import opened, who
 from infra.database import dead_letters
 from infra.database.dead_letters import Filter
 from infra.database.engine import Database
 from infra.recovery import replaying
-from infra.recovery.commands import output, watching
-from infra.recovery.commands.arguments import AnyIds, Json, MaybeWhy, filtered, is_empty, ratio
-from infra.recovery.commands.opened import opened, who
+from infra.recovery.commands import watching
+from infra.recovery.commands.arguments import AnyIds, filtered, is_empty, ratio
 from infra.recovery.replaying import Terms
 from infra.recovery.views import LetterView, OperationView, PreviewView
 

@@ -9,15 +9,15 @@ import typer
 from pydantic import BaseModel
 
 from infra import logs
+from infra.commands import output
+from infra.commands.arguments import Json, text
+from infra.commands.opened import opened
+from infra.commands.output import Columns
 from infra.database import consumers, positions
 from infra.database.engine import Database
 from infra.database.tables import Subscription
 from infra.errors import BrokerUnavailable, NotKnown
 from infra.rabbitmq.blocking import BlockingPublisher
-from infra.recovery.commands import output
-from infra.recovery.commands.arguments import Json, text
-from infra.recovery.commands.opened import opened
-from infra.recovery.commands.output import Columns
 from infra.recovery.queues import Queues
 from infra.recovery.sweeping import Sweeping, Swept
 from infra.settings import Settings, load

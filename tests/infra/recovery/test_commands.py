@@ -11,10 +11,10 @@ from uuid_utils.compat import uuid7
 
 from events.envelope import decode
 from infra import commands
+from infra.commands import opened, watching
 from infra.database import audit, outbox
 from infra.database.engine import Database
 from infra.recovery import __main__ as program
-from infra.recovery.commands import opened, watching
 from infra.recovery.operating import Operating
 from tests import given_up
 
