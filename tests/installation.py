@@ -15,7 +15,6 @@ from sqlalchemy import select
 from infra.database.engine import connect
 from infra.database.tables import Activity, User, table
 from infra.local.mailsink import witness
-from infra.local.ports import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +27,8 @@ class Installation:
 
     def __init__(self, state: Path, **settings: str) -> None:
         self.state = state
-        port = free_port(30000 + os.getpid() % 1000 * 2)
-        own = {"STATE_DIR": str(state), "HTTP_PORT": str(port), "LOG_FORMAT": "json", **settings}
+        wish = 30000 + os.getpid() % 1000 * 2  # not reserved by us, else it would not be free to `up`
+        own = {"STATE_DIR": str(state), "HTTP_PORT": str(wish), "LOG_FORMAT": "json", **settings}
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDINGS_")}
         self._environment |= {f"TIDINGS_{key}": value for key, value in own.items()}
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -117,7 +117,7 @@ def draw(settings: Settings, places: Places) -> Plan:
         ConfigurationError: no port is free.
     """
     node = Node(places.rabbitmq) if settings.rabbitmq_url is None else None
-    taken = {node.ports.amqp, node.ports.management} if node else set()
+    taken = set(astuple(node.ports)) if node else set()
     ports: dict[str, int] = {}
     for name, wish in {"gateway": settings.http_port or 8000, **_WISHES}.items():
         ports[name] = free_port(wish, taken)

@@ -1,7 +1,12 @@
 """Free ports on loopback: the one that is wished for, or the next."""
 
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 
 from infra.errors import ConfigurationError
 
@@ -14,12 +19,14 @@ LAST_SAFE = 32767
 def free_port(wish: int, taken: Collection[int] = ()) -> int:
     """The first port at or after `wish` that nothing listens on and that is not in `taken` (promised, not yet bound).
 
+    It is this process's until it ends: no other that asks here is given it, whether it is bound meanwhile or not.
+
     Raises:
         ConfigurationError: there is none.
     """
     last = LAST_SAFE if wish <= LAST_SAFE else 65535
     for port in range(wish, last + 1):
-        if port not in taken and is_free(port):
+        if port not in taken and is_free(port) and _reserve(port):
             return port
     raise ConfigurationError(f"No port from {wish} to {last} is free: stop a program that listens there.")
 
@@ -47,3 +54,31 @@ def _binds(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _reserve(port: int) -> bool:
+    """Whether this process has the port to itself from now on, or had it already.
+
+    A lock on one byte of a file: it ends with the process, however that ends, and no child of it inherits it.
+    """
+    file = _reservations()
+    if file is None:
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int | None:
+    """The file of all starts of one person on this machine; None where there can be none, and starts must be lucky.
+
+    Opened once, as closing it anywhere in the process would end all of the process's locks.
+    """
+    name = Path(tempfile.gettempdir(), f"tidings-ports-{os.getuid()}")
+    try:
+        return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
