@@ -6,30 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from gateway.pages import Moment, Paging, Text
-
-State = Literal["pending", "handled", "retrying", "dead", "paused"]
-
-
-class EffectView(BaseModel):
-    """Something outside the database that a handler intended, such as a mail."""
-
-    kind: str
-    state: Literal["intended", "sent", "unknown"]
-    key: str = Field(description="What the other side knows it by; a mail's Message-ID.")
-    sent_at: datetime | None
-    error: str | None
-
-
-class Delivery(BaseModel):
-    """One event at one consumer."""
-
-    consumer: str
-    state: State = Field(description="paused: it waits for its consumer, which is paused; see `/consumers`.")
-    attempts: int = 0
-    first_at: datetime | None = None
-    handled_at: datetime | None = None
-    error: str | None = None
-    effects: list[EffectView] = []
+from infra.recovery.deliveries import Delivery
 
 
 class EventHead(BaseModel):

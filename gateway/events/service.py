@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session
 
-from gateway.events import deliveries
 from gateway.events.schemas import EventFilter, EventItem, EventStory
 from gateway.pages import Cursor, Page, by_position
 from gateway.problems import NotFound
 from infra.database import event_log, outbox
 from infra.database.tables import EventLog, Outbox, table
+from infra.recovery import deliveries
 
 _LOG = table(EventLog)
 _cursor = Cursor("events", by_position)

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, Field
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from gateway.events.schemas import Delivery, EffectView, State
 from infra.database import consumers, pauses
 from infra.database.tables import Effect, EventLog, Inbox, table
 
@@ -21,6 +21,30 @@ _EFFECTS = (
 )
 #: Inbox states that the operator sees by the same name.
 _SAME = frozenset({"retrying", "handled", "dead"})
+
+State = Literal["pending", "handled", "retrying", "dead", "paused"]
+
+
+class EffectView(BaseModel):
+    """Something outside the database that a handler intended, such as a mail."""
+
+    kind: str
+    state: Literal["intended", "sent", "unknown"]
+    key: str = Field(description="What the other side knows it by; a mail's Message-ID.")
+    sent_at: datetime | None
+    error: str | None
+
+
+class Delivery(BaseModel):
+    """One event at one consumer."""
+
+    consumer: str
+    state: State = Field(description="paused: it waits for its consumer, which is paused; see `/consumers`.")
+    attempts: int = 0
+    first_at: datetime | None = None
+    handled_at: datetime | None = None
+    error: str | None = None
+    effects: list[EffectView] = []
 
 
 def expected(session: Session, event_type: str) -> list[Delivery]:
