@@ -19,10 +19,10 @@ WHO: BindParameter[str] = bindparam("who", type_=String)
 _PROBES, _PROBED = 16, 10
 
 
-def settled(event_id: ColumnElement[Any]) -> ColumnElement[bool]:
+def settled(event_id: ColumnElement[Any], who: ColumnElement[str] = WHO) -> ColumnElement[bool]:
     """Nothing need be sent; a replay of a dead letter is the operators', so its event stays settled meanwhile."""
-    handled = exists().where(_INBOX.c.event_id == event_id, _INBOX.c.consumer == WHO, _INBOX.c.state == "handled")
-    return or_(handled, _is_kept(event_id))
+    handled = exists().where(_INBOX.c.event_id == event_id, _INBOX.c.consumer == who, _INBOX.c.state == "handled")
+    return or_(handled, _is_kept(event_id, who))
 
 
 def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
@@ -37,8 +37,8 @@ def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-def _is_kept(event_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    return exists().where(_LETTER.c.key == WHO + "/" + event_id)
+def _is_kept(event_id: ColumnElement[Any], who: ColumnElement[str] = WHO) -> ColumnElement[bool]:
+    return exists().where(_LETTER.c.key == who + "/" + event_id)
 
 
 _RANGE = (_LOG.c.position > bindparam("after", type_=BIG), _LOG.c.position <= bindparam("end", type_=BIG))
