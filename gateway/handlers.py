@@ -20,6 +20,7 @@ from gateway.problems import (
     unnamed,
 )
 from infra.errors import DatabaseUnavailable, NotKnown, NotPossible
+from infra.fitting import DoesNotFit
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 #: Seconds after which a client may try again.
@@ -60,6 +61,12 @@ async def not_possible(_: Request, error: NotPossible) -> Response:
     return Conflict(str(error)).response()
 
 
+async def does_not_fit(_: Request, error: DoesNotFit) -> Response:
+    """The type and the data of an event in the body do not go together."""
+    found = [{"loc": ("body", *place), "type": kind, "msg": text} for place, kind, text in error.errors]
+    return invalid_fields([field_error(each) for each in found]).response()
+
+
 HANDLERS: dict[int | type[Exception], Handler] = {
     Problem: problem,
     HTTPException: http_error,
@@ -67,6 +74,7 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     DatabaseUnavailable: database_away,
     NotKnown: not_known,
     NotPossible: not_possible,
+    DoesNotFit: does_not_fit,
 }
 
 

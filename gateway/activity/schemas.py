@@ -22,3 +22,4 @@ class ActivityFilter(Paging):
     type: Text | None = Field(default=None, examples=["user.registered"])
     subject: Text | None = None
     since: Moment | None = Field(default=None, description="Of events that happened at this moment or after it.")
+    until: Moment | None = Field(default=None, description="Of events that happened before this moment.")

@@ -17,7 +17,7 @@ from gateway.openapi import problems
 from gateway.pages import Page, Text
 from gateway.security import operator_router
 from gateway.writing import write
-from infra.recovery import discarding, replaying
+from infra.recovery import discarding, editing, replaying
 from infra.recovery.letters import find
 from infra.recovery.views import GroupView, LetterInFull, LetterView, OperationView, PreviewView
 
@@ -118,7 +118,7 @@ async def edit(id: Id, wanted: Edit, once: OncePerKey, who: Operator) -> Respons
     """Announce the event anew with other data, and close the letter; the new event names the old one as its cause."""
 
     def work(session: Session) -> Answer:
-        made = service.edit(session, id, wanted, who)
+        made = editing.edit(session, id, wanted.data, who=who, why=wanted.why)
         return Answer(201, Edited(event_id=made).model_dump_json(), {"Location": f"/events/{made}"})
 
     return (await once.run(work)).response()

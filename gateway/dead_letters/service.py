@@ -1,16 +1,14 @@
-"""Reading dead letters a page at a time, counting what a replay would do, and naming what is wrong in an edit."""
+"""Reading dead letters a page at a time, and counting what a replay would do."""
 
 import re
 from datetime import UTC, datetime
 
 from sqlmodel import Session
 
-from gateway.dead_letters.schemas import Edit, LetterFilter, ReplayMany
+from gateway.dead_letters.schemas import LetterFilter, ReplayMany
 from gateway.pages import Cursor, Page, by_id
-from gateway.problems import field_error, invalid_fields
 from infra.database import dead_letters
 from infra.database.engine import Database
-from infra.recovery import editing
 from infra.recovery.views import GroupView, LetterView, PreviewView
 
 _PLACE = re.compile(r"([0-9:.T+-]{25,32})/[0-9a-f]{16}")
@@ -36,19 +34,6 @@ def preview(database: Database, wanted: ReplayMany) -> str:
     with database.reading() as session:
         counted = dead_letters.preview(session, wanted.filter("waiting"))
     return PreviewView.model_validate(counted).model_dump_json()
-
-
-def edit(session: Session, letter_id: str, wanted: Edit, who: str) -> str:
-    """Put a new event in the place of the letter's; gives its id.
-
-    Raises:
-        Invalid: the data does not fit the event's type.
-    """
-    try:
-        return editing.edit(session, letter_id, wanted.data, who=who, why=wanted.why)
-    except editing.DoesNotFit as error:
-        found = [{"loc": ("body", "data", *place), "type": kind, "msg": text} for place, kind, text in error.errors]
-        raise invalid_fields([field_error(each) for each in found]) from None
 
 
 def _by_group(text: str) -> str | None:

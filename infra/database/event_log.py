@@ -39,6 +39,13 @@ _AT = (
 _LAST = select(func.coalesce(func.max(_LOG.c.position), 0))
 #: A lease that is new, because somebody deleted its row, counts on where the log ends.
 _RAISE = leases.raising(_LAST.scalar_subquery())
+_FIRST = select(func.coalesce(func.min(_LOG.c.position), 0))
+_FROM = (
+    select(_LOG.c.position, _LOG.c.published_at)
+    .where(_LOG.c.position >= bindparam("middle", type_=BIG))
+    .order_by(_LOG.c.position)
+    .limit(1)
+)
 _LOGGED = select(_LOG.c.event_id).where(_LOG.c.event_id.in_(bindparam("events", expanding=True)))
 
 
@@ -93,3 +100,20 @@ def at(session: Session, positions: Collection[int]) -> list[Logged]:
 def last_position(session: Session) -> int:
     """Position of the newest event, 0 while there is none."""
     return int(session.connection().execute(_LAST).scalar_one())
+
+
+def position_at(session: Session, moment: datetime) -> int:
+    """The last position that was published before this moment, 0 for none: a binary search, without an index.
+
+    Where the clock of a relay was stepped back, one moment stands at several places, and this is one of them.
+    """
+    connection = session.connection()
+    low, high = int(connection.execute(_FIRST).scalar_one()) - 1, last_position(session)
+    while low < high:  # what is up to `low` was published before, what comes after `high` was not
+        middle = (low + high + 1) // 2
+        row = connection.execute(_FROM, {"middle": middle}).one_or_none()
+        if row is not None and row.position <= high and row.published_at < moment:
+            low = row.position
+        else:
+            high = middle - 1
+    return max(low, 0)

@@ -133,6 +133,7 @@ class Audit(SQLModel, table=True):
     """One thing that an operator did."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("audit_target", "target", "id"),)
     #: UUIDv7.
     id: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)

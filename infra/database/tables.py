@@ -72,6 +72,8 @@ class Outbox(SQLModel, table=True):
     body: str = Field(sa_type=Text)
     #: Not published before; `outbox.AT_ONCE`, a constant of the past, for all that need not wait.
     available_at: datetime = Field(sa_type=UtcDateTime)
+    #: Of one that had to wait: since when the relay may publish it, and nobody may move or cancel it any more.
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     added_at: datetime = Field(sa_type=UtcDateTime)
     #: Publishes that failed for a reason that lies in the event itself.
     attempts: int = 0
@@ -136,12 +138,13 @@ class Effect(SQLModel, table=True):
 
 
 class Activity(SQLModel, table=True):
-    """One line of the activity log; event ids sort by time, so the key is also the order."""
+    """One line of the activity log; an id need not sort as its event's time does, so each index has both."""
 
     __tablename__ = "activity"
     __table_args__ = (
-        Index("activity_type", "type", "event_id"),
-        Index("activity_subject", "subject", "event_id"),
+        Index("activity_time", "time", "event_id"),
+        Index("activity_type", "type", "time", "event_id"),
+        Index("activity_subject", "subject", "time", "event_id"),
         BY_KEY,
     )
     event_id: str = Field(primary_key=True)

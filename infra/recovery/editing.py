@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
 from sqlmodel import Session
 
 from events import strict_json
@@ -12,22 +11,12 @@ from events.envelope import MAX_BYTES, Envelope, Event, announce, event_types
 from events.errors import NotJson, TooLarge
 from infra.database import audit, closing, outbox
 from infra.database.recovery_tables import DeadLetter
-from infra.errors import NotPossible, TidingsError
+from infra.errors import NotPossible
+from infra.fitting import fitting, too_large
 from infra.recovery.letters import find, require_open
 
 #: `source` of an edited event: no program announced it.
 SOURCE = "/operators"
-
-
-class DoesNotFit(TidingsError):
-    """The data is not what events of this type hold."""
-
-    def __init__(self, errors: list[tuple[tuple[str | int, ...], str, str]]) -> None:
-        """Remember the errors: where in the data, Pydantic's type of error, and its message."""
-        place = ".".join(["data", *(str(part) for part in errors[0][0][:1])])
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{place}: {errors[0][1].replace('_', ' ')}{more}.")
-        self.errors = errors
 
 
 def edit(session: Session, letter_id: str, data: dict[str, Any], *, who: str, why: str) -> str:
@@ -44,11 +33,11 @@ def edit(session: Session, letter_id: str, data: dict[str, Any], *, who: str, wh
     require_open(letter)
     if letter.state != "waiting":
         raise NotPossible("This dead letter is being replayed: stop that first, or wait for its end.")
-    made = _event_after(letter, _fitting(_event_class(letter), data))
+    made = _event_after(letter, fitting(_event_class(letter), data))
     try:
         outbox.add(session, made)
     except TooLarge as error:
-        raise DoesNotFit([((), "too_large", f"{error}.")]) from None
+        raise too_large(error) from None
     if not closing.close(session, letter, "superseded", made.id):
         raise NotPossible("This dead letter has changed meanwhile: look at it again.")
     details = {"consumer": letter.consumer, "event_id": letter.event_id, "type": made.type, "new_event_id": made.id}
@@ -63,21 +52,6 @@ def _event_class(letter: DeadLetter) -> type[Event]:
     if event_type not in event_types():
         raise NotPossible("This dead letter cannot be edited: this program does not know events of its type.")
     return event_types()[event_type]
-
-
-def _fitting(event_class: type[Event], data: dict[str, Any]) -> Event:
-    # What an event passes over on the bus (a newer program's field) is a typing error here.
-    unknown = sorted(set(data) - set(event_class.model_fields))
-    if unknown:
-        raise DoesNotFit([((name,), "extra_forbidden", "There is no such field.") for name in unknown])
-    try:
-        return event_class.model_validate(data)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise DoesNotFit([(each["loc"], each["type"], each["msg"]) for each in found]) from None
-    except Exception as error:  # noqa: BLE001  # an event's own check may stumble in any way over such data
-        name = type(error).__name__
-        raise DoesNotFit([((), name, f"The event's own check raised {name}.")]) from None
 
 
 def _event_after(letter: DeadLetter, event: Event) -> Envelope:

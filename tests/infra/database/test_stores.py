@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 from sqlalchemy.event import listens_for
 
 from events.envelope import Envelope, announce, decode
@@ -14,7 +14,7 @@ from events.users import UserRegistered
 from infra.database import consumers, effects, event_log, inbox, leases, outbox, schedule_runs
 from infra.database.engine import Database
 from infra.database.leases import Holding
-from infra.database.tables import Lease, table
+from infra.database.tables import EventLog, Lease, table
 from infra.effects import Intent
 from infra.errors import Busy, LeaseLost
 from infra.subscriptions import EVERY_TYPE, Subscription
@@ -283,3 +283,25 @@ def test_a_due_time_is_claimed_once(database: Database) -> None:
         assert schedule_runs.claim(session, "heartbeat", now, "1")
         assert not schedule_runs.claim(session, "heartbeat", now, "1")
         assert schedule_runs.claim(session, "heartbeat", now + timedelta(seconds=1), "2")
+
+
+def test_a_moment_is_found_among_the_positions_of_the_log(database: Database) -> None:
+    """What was cleaned away leaves gaps, at the start and in the middle."""
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    kept = [(position, start + timedelta(minutes=position // 2)) for position in range(5, 60) if position % 7]
+    with database.transaction() as session:
+        rows = [
+            {"position": each, "event_id": str(each), "type": "x", "body": "", "published_at": at} for each, at in kept
+        ]
+        session.connection().execute(insert(table(EventLog)), rows)
+    for seconds in range(-60, 40 * 60, 30):
+        moment = start + timedelta(seconds=seconds)
+        before = [position for position, at in kept if at < moment]
+        with database.reading() as session:
+            found = event_log.position_at(session, moment)
+        assert before == [position for position, _ in kept if position <= found]
+
+
+def test_in_an_empty_log_no_position_is_before_any_moment(database: Database) -> None:
+    with database.reading() as session:
+        assert 0 == event_log.position_at(session, SOON)

@@ -15,8 +15,8 @@ from infra.database import audit, outbox
 from infra.database.dead_letters import Filter
 from infra.database.engine import Database
 from infra.errors import NotKnown, NotPossible
+from infra.fitting import DoesNotFit
 from infra.recovery import discarding, editing, replaying
-from infra.recovery.editing import DoesNotFit
 from infra.recovery.replaying import Terms
 from tests import envelopes, given_up
 

@@ -17,10 +17,14 @@ def upgrade() -> None:
     _schedules()
     _runs()
     _health()
+    _later()
+    _lists()
 
 
 def downgrade() -> None:
     """Take them away."""
+    _lists_before()
+    op.drop_column("outbox", "released_at")
     op.drop_table("health")
     op.drop_index("schedule_run_ordered", "schedule_run")
     for name in ("note", "operation_id", "state", "kind"):
@@ -83,3 +87,24 @@ def _health() -> None:
         sa.Column("checked_at", TIME, nullable=False),
         sa.Column("detail", sa.String(), nullable=False),
     )
+
+
+def _later() -> None:
+    op.add_column("outbox", sa.Column("released_at", TIME))
+
+
+def _lists() -> None:
+    op.drop_index("activity_type", "activity")
+    op.drop_index("activity_subject", "activity")
+    op.create_index("activity_time", "activity", ["time", "event_id"])
+    op.create_index("activity_type", "activity", ["type", "time", "event_id"])
+    op.create_index("activity_subject", "activity", ["subject", "time", "event_id"])
+    op.create_index("audit_target", "audit", ["target", "id"])
+
+
+def _lists_before() -> None:
+    op.drop_index("audit_target", "audit")
+    for name in ("activity_subject", "activity_type", "activity_time"):
+        op.drop_index(name, "activity")
+    op.create_index("activity_type", "activity", ["type", "event_id"])
+    op.create_index("activity_subject", "activity", ["subject", "event_id"])

@@ -1,0 +1,60 @@
+"""Data that somebody wrote by hand, as an event of a type: what would pass on the bus unseen is a mistake here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from events.envelope import Event, event_types
+from infra.errors import TidingsError
+
+#: Where it is (as in `("data", "email")`), Pydantic's type of error, and its message.
+Misfit = tuple[tuple[str | int, ...], str, str]
+
+
+class DoesNotFit(TidingsError):
+    """The data is not what events of this type hold, or there is no such type."""
+
+    def __init__(self, errors: Sequence[Misfit]) -> None:
+        """Remember the errors; the text names the first one's field, and nothing deeper, for keys may be personal."""
+        (path, kind, _), *others = errors
+        place = ".".join(str(part) for part in path[:2])
+        more = f" (and {len(others)} more)" if others else ""
+        super().__init__(f"{place}: {kind.replace('_', ' ')}{more}.")
+        self.errors = list(errors)
+
+
+def event_of(event_type: str, data: dict[str, Any]) -> Event:
+    """The event, of the newest version of its type.
+
+    Raises:
+        DoesNotFit: names each field that is wrong.
+    """
+    if event_type not in event_types():
+        raise DoesNotFit([(("type",), "unknown_type", "This program knows no events of this type.")])
+    return fitting(event_types()[event_type], data)
+
+
+def fitting(event_class: type[Event], data: dict[str, Any]) -> Event:
+    """The same for a class that is known.
+
+    Raises:
+        DoesNotFit: names each field that is wrong.
+    """
+    # What an event passes over on the bus (a newer program's field) is a typing error here.
+    unknown = sorted(set(data) - set(event_class.model_fields))
+    if unknown:
+        raise DoesNotFit([(("data", name), "extra_forbidden", "There is no such field.") for name in unknown])
+    try:
+        return event_class.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise DoesNotFit([(("data", *each["loc"]), each["type"], each["msg"]) for each in found]) from None
+    except Exception as error:  # noqa: BLE001  # an event's own check may stumble in any way over such data
+        name = type(error).__name__
+        raise DoesNotFit([(("data",), name, f"The event's own check raised {name}.")]) from None
+
+
+def too_large(size: object) -> DoesNotFit:
+    """The data makes an event that no broker of ours takes; `size` says how large it is and may be."""
+    return DoesNotFit([(("data",), "too_large", f"{size}.")])
