@@ -33,7 +33,7 @@ def emit(session: Session, schedule: Schedule, due: datetime) -> bool:
     due = due.astimezone(UTC)
     event_id = due_id(schedule.name, due)
     failpoint("scheduler.before-insert", schedule.name)
-    if not schedule_runs.claim(session, schedule.name, due, event_id):
+    if not schedule_runs.claim_undeclared(session, schedule.name, due, event_id):
         return False
     outbox.add(session, announce(schedule.announce(due), source=SOURCE, id=event_id, time=due))
     failpoint("scheduler.after-insert", schedule.name)

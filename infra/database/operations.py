@@ -14,12 +14,19 @@ from infra.database.tables import table
 
 #: States in which there is work left.
 OPEN = ("running", "stopping")
+#: Kinds: dead letters that are sent again (worked off by the consumers' duty), due times that are announced after the
+#: fact (worked off by the scheduler).
+REPLAY, BACKFILL = "replay", "schedule.backfill"
 
 _OPERATION = table(Operation)
 _ADD = insert(_OPERATION)
 _FIND = select(_OPERATION).where(_OPERATION.c.id == bindparam("operation"))
 _LOCK = _FIND.with_for_update()
-_OPEN = select(_OPERATION.c.id).where(_OPERATION.c.state.in_(OPEN)).order_by(_OPERATION.c.id)
+_OPEN = (
+    select(_OPERATION.c.id)
+    .where(_OPERATION.c.state.in_(OPEN), _OPERATION.c.kind == bindparam("of_kind"))
+    .order_by(_OPERATION.c.id)
+)
 _STOP = (
     update(_OPERATION)
     .where(_OPERATION.c.id == bindparam("operation"), _OPERATION.c.state == "running")
@@ -77,9 +84,9 @@ def find(session: Session, operation_id: str, *, lock: bool = False) -> Operatio
     return None if row is None else Operation(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
-def open_ids(session: Session) -> list[str]:
-    """Those that have work left, the oldest first."""
-    return list(session.connection().execute(_OPEN).scalars())
+def open_ids(session: Session, kind: str) -> list[str]:
+    """Those of one kind that have work left, the oldest first."""
+    return list(session.connection().execute(_OPEN, {"of_kind": kind}).scalars())
 
 
 def page(session: Session, wanted: Filter, *, before: str | None = None, limit: int = 50) -> list[Operation]:

@@ -1,21 +1,185 @@
-"""The ledger of fires: one row for each due time of a schedule that was announced, by whichever replica came first."""
+"""The ledger of due times: one row for each that was decided, by whichever replica came first, or ordered."""
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from infra.database.tables import ScheduleRun, table
+from events.clock import due_id
+from infra.database.schedule_tables import Schedule
+from infra.database.tables import ScheduleRun, UtcDateTime, table
 
-_RUN = table(ScheduleRun)
-_CLAIM = {
-    name: dialect.insert(_RUN).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+#: Kinds of runs: in time or a little late, after a gap, by an operator (`due_at` is then when), by a backfill.
+DUE, MISSED, MANUAL, BACKFILL = "due", "missed", "manual", "backfill"
+#: Their states.
+FIRED, ORDERED, SKIPPED, CANCELLED = "fired", "ordered", "skipped", "cancelled"
+
+_RUN, _SCHEDULE = table(ScheduleRun), table(Schedule)
+#: Those whose due times may be claimed. PostgreSQL keeps a pause waiting until the claim is committed; by name, see
+#: `schedules`.
+_RUNNING = (
+    select(_SCHEDULE.c.name, _SCHEDULE.c.counts_from)
+    .where(
+        _SCHEDULE.c.name.in_(bindparam("names", expanding=True)),
+        _SCHEDULE.c.paused_at.is_(None),
+        _SCHEDULE.c.retired_at.is_(None),
+    )
+    .order_by(_SCHEDULE.c.name)
+    .with_for_update(read=True)
+)
+_ADD = {
+    name: dialect.insert(_RUN).on_conflict_do_nothing().returning(_RUN.c.schedule, _RUN.c.due_at)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
+_ORDERS = (
+    select(_RUN)
+    .where(_RUN.c.state == ORDERED)
+    .order_by(case((_RUN.c.kind == MANUAL, 0), else_=1), _RUN.c.due_at)
+    .limit(bindparam("most"))
+)
+_ORDERS_LEFT = select(func.count()).where(_RUN.c.state == ORDERED, _RUN.c.operation_id == bindparam("operation"))
+_END_ORDER = (
+    update(_RUN)
+    .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"), _RUN.c.state == ORDERED)
+    .values(state=bindparam("new_state"), fired_at=bindparam("now"), note=func.coalesce(bindparam("why"), _RUN.c.note))
+)
+_CANCEL = (
+    update(_RUN)
+    .where(_RUN.c.state == ORDERED, _RUN.c.operation_id == bindparam("operation"))
+    .values(state=CANCELLED, fired_at=bindparam("now"))
+)
+_NEWEST_OF_ONE = (
+    select(_RUN.c.due_at)
+    .where(
+        _RUN.c.schedule == _SCHEDULE.c.name,
+        _RUN.c.due_at <= bindparam("upto", type_=UtcDateTime),
+        _RUN.c.kind.in_((DUE, MISSED)),
+    )
+    .order_by(_RUN.c.due_at.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_NEWEST = select(_SCHEDULE.c.name, _NEWEST_OF_ONE)
+_SOME_NEWEST = _NEWEST.where(_SCHEDULE.c.name.in_(bindparam("names", expanding=True)))
+
+#: A due time of a schedule: the ledger's key.
+Key = tuple[str, datetime]
 
 
-def claim(session: Session, schedule: str, due_at: datetime, event_id: str) -> bool:
-    """Write down that this due time is announced; False when it was already."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A due time that a replica means to decide."""
+
+    schedule: str
+    due_at: datetime
+    event_id: str
+    kind: str = DUE
+    #: `fired`, or `skipped` with a note that says why.
+    state: str = FIRED
+    note: str | None = None
+
+
+def claim(session: Session, claims: Sequence[Claim]) -> set[Key]:
+    """Decide these due times, all in one statement; gives those that nobody had decided.
+
+    Left out are those of schedules that are paused, retired, gone, or that count from a later moment.
+    """
+    names = sorted({each.schedule for each in claims})
+    counting = {row.name: row.counts_from for row in session.connection().execute(_RUNNING, {"names": names})}
+    new = [each for each in claims if each.schedule in counting and each.due_at > counting[each.schedule]]
+    now = datetime.now(UTC)
+    return _add(session, [asdict(each) | {"fired_at": now} for each in new])
+
+
+def claim_undeclared(session: Session, schedule: str, due_at: datetime, event_id: str) -> bool:
+    """Decide one due time of a schedule that has no row on the timetable."""
+    row = asdict(Claim(schedule=schedule, due_at=due_at, event_id=event_id)) | {"fired_at": datetime.now(UTC)}
+    return bool(_add(session, [row]))
+
+
+def order(  # noqa: PLR0913  # a run has these parts
+    session: Session,
+    schedule: str,
+    dues: Collection[datetime],
+    kind: str,
+    *,
+    note: str | None = None,
+    operation_id: str | None = None,
+) -> list[datetime]:
+    """Ask for a run at each of these due times; gives those that were not decided or ordered before, in order."""
+    now = datetime.now(UTC)
+    same = {"schedule": schedule, "kind": kind, "state": ORDERED, "note": note, "operation_id": operation_id}
+    rows = [same | {"due_at": due, "event_id": due_id(schedule, due), "fired_at": now} for due in dues]
+    return sorted(due for _, due in _add(session, rows))
+
+
+def orders(session: Session, limit: int) -> list[ScheduleRun]:
+    """What was ordered and has not been fired: manual runs before backfills, the oldest due times first."""
+    return _runs(session.connection().execute(_ORDERS, {"most": limit}))
+
+
+def orders_left(session: Session, operation_id: str) -> int:
+    """How many of a backfill's orders have not ended."""
+    return int(session.connection().execute(_ORDERS_LEFT, {"operation": operation_id}).scalar_one())
+
+
+def take_order(session: Session, schedule: str, due: datetime) -> bool:
+    """Write, in the transaction that announces it, that it is fired; False when it is no order any more."""
+    return _end_order(session, schedule, due, FIRED, None)
+
+
+def cancel_order(session: Session, schedule: str, due: datetime, why: str) -> bool:
+    """Give one order up; False when it is none any more."""
+    return _end_order(session, schedule, due, CANCELLED, why)
+
+
+def cancel_orders(session: Session, operation_id: str) -> int:
+    """Give up what is left of a backfill; gives how many."""
+    values = {"operation": operation_id, "now": datetime.now(UTC)}
+    return session.connection().execute(_CANCEL, values).rowcount
+
+
+def newest_due(session: Session, *, upto: datetime, names: Collection[str] | None = None) -> dict[str, datetime]:
+    """The last due time, not after `upto`, that each schedule decided by itself; those with none are left out."""
+    values = {"upto": upto} if names is None else {"upto": upto, "names": list(names)}
+    rows = session.connection().execute(_NEWEST if names is None else _SOME_NEWEST, values)
+    return {name: due for name, due in rows if due is not None}
+
+
+def page(  # noqa: PLR0913  # each but the first two may be left out
+    session: Session,
+    schedule: str,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    before: datetime | None = None,
+    limit: int = 50,
+) -> list[ScheduleRun]:
+    """The runs of one schedule, the newest due time first, from before this one on."""
+    equal = {"schedule": schedule, "state": state, "kind": kind}
+    query = select(_RUN).where(*(_RUN.c[name] == value for name, value in equal.items() if value))
+    if before is not None:
+        query = query.where(_RUN.c.due_at < before)
+    return _runs(session.connection().execute(query.order_by(_RUN.c.due_at.desc()).limit(limit)))
+
+
+def _add(session: Session, rows: list[dict[str, object]]) -> set[Key]:
+    """In the order of the key, so that two replicas that decide the same do not wait for one another in a circle."""
+    if not rows:
+        return set()
     connection = session.connection()
-    row = {"schedule": schedule, "due_at": due_at, "event_id": event_id, "fired_at": datetime.now(UTC)}
-    return bool(connection.execute(_CLAIM[connection.dialect.name], row).rowcount)
+    ordered = sorted(rows, key=lambda row: (row["schedule"], row["due_at"]))
+    return {(name, due) for name, due in connection.execute(_ADD[connection.dialect.name], ordered)}
+
+
+def _end_order(session: Session, schedule: str, due: datetime, state: str, why: str | None) -> bool:
+    values = {"name": schedule, "due": due, "new_state": state, "now": datetime.now(UTC), "why": why}
+    return bool(session.connection().execute(_END_ORDER, values).rowcount)
+
+
+def _runs(result: Iterable[Any]) -> list[ScheduleRun]:
+    return [ScheduleRun(**row._mapping) for row in result]  # noqa: SLF001  # public, see SQLAlchemy's Row

@@ -36,7 +36,7 @@ class Operating:
     def step(self) -> float:
         """Bring each open operation a little further."""
         with self._database.reading() as session:
-            waiting = operations.open_ids(session)
+            waiting = operations.open_ids(session, operations.REPLAY)
         self._paces = {each: pace for each, pace in self._paces.items() if each in waiting}
         return min([self._further(each) for each in waiting], default=IDLE)
 

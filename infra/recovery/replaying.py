@@ -13,9 +13,6 @@ from infra.database.recovery_tables import DeadLetter, Operation
 from infra.errors import NotKnown, NotPossible
 from infra.recovery.letters import find, require_open
 
-#: The kind of operation.
-REPLAY = "replay"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -36,7 +33,7 @@ def start(session: Session, wanted: Filter, terms: Terms, *, who: str, why: str)
     operation_id = operations.new_id()
     total = chosen.choose(session, wanted, operation_id)
     request = {"filter": _filter(wanted), **asdict(terms)}
-    operation = operations.add(session, REPLAY, request, operation_id=operation_id, total=total)
+    operation = operations.add(session, operations.REPLAY, request, operation_id=operation_id, total=total)
     details = {"total": total, **request}
     audit.write(session, who=who, action="dead-letters.replay", target=operation_id, why=why, details=details)
     return operation

@@ -11,7 +11,7 @@ from sqlalchemy.event import listens_for
 
 from events.envelope import Envelope, announce, decode
 from events.users import UserRegistered
-from infra.database import consumers, effects, event_log, inbox, leases, outbox, schedule_runs
+from infra.database import consumers, effects, event_log, inbox, leases, outbox
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.tables import EventLog, Lease, table
@@ -275,14 +275,6 @@ def test_a_consumer_of_everything_takes_every_type(database: Database) -> None:
         consumers.declare(session, [_subscription(EVERY_TYPE)])
         rows = consumers.declared(session)
     assert rows == consumers.takers(rows, "anything.happened")
-
-
-def test_a_due_time_is_claimed_once(database: Database) -> None:
-    now = datetime.now(UTC)
-    with database.transaction() as session:
-        assert schedule_runs.claim(session, "heartbeat", now, "1")
-        assert not schedule_runs.claim(session, "heartbeat", now, "1")
-        assert schedule_runs.claim(session, "heartbeat", now + timedelta(seconds=1), "2")
 
 
 def test_a_moment_is_found_among_the_positions_of_the_log(database: Database) -> None:
