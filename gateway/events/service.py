@@ -13,6 +13,7 @@ from gateway.problems import NotFound
 from infra.database import event_log, outbox
 from infra.database.tables import EventLog, Outbox, table
 from infra.recovery import deliveries
+from infra.recovery.deliveries import Delivery
 
 _LOG = table(EventLog)
 _cursor = Cursor("events", by_position)
@@ -27,13 +28,12 @@ def story(session: Session, event_id: str) -> EventStory:
     # In this order: an event that is on its way from the one to the other meanwhile is not missed.
     waiting = outbox.find(session, event_id)
     if waiting is not None:
-        place = _unpublished(waiting)
-        return EventStory(**_envelope(waiting.body), **place, deliveries=deliveries.expected(session, waiting.type))
+        return EventStory(**_envelope(waiting.body), **_unpublished(waiting), deliveries=_deliveries(session, event_id))
     logged = event_log.find(session, event_id)
     if logged is None:
         raise NotFound("No event has this id.")
     place = {"state": "published", "position": logged.position, "published_at": logged.published_at}
-    return EventStory(**_envelope(logged.body), **place, deliveries=deliveries.of(session, logged))
+    return EventStory(**_envelope(logged.body), **place, deliveries=_deliveries(session, event_id))
 
 
 def newest(session: Session, wanted: EventFilter) -> Page[EventItem]:
@@ -50,6 +50,10 @@ def newest(session: Session, wanted: EventFilter) -> Page[EventItem]:
     rows = session.connection().execute(query.limit(wanted.limit + 1))
     items = [EventItem(position=position, published_at=at, **_envelope(body)) for position, at, body in rows]
     return _cursor.page(items, wanted.limit, lambda item: item.position)
+
+
+def _deliveries(session: Session, event_id: str) -> list[Delivery]:
+    return deliveries.of(session, [event_id]).get(event_id, [])
 
 
 def _envelope(body: str) -> dict[str, Any]:

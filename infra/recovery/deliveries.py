@@ -1,31 +1,32 @@
 """What became of an event at each consumer, from the recorded consumers, the inbox and the effects."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, bindparam, select
 from sqlmodel import Session
 
 from infra.database import consumers, pauses
-from infra.database.tables import Effect, EventLog, Inbox, table
+from infra.database.recovery_tables import Pause
+from infra.database.tables import Effect, EventLog, Inbox, Outbox, Subscription, table
 
-_INBOX = table(Inbox)
-_EFFECT = table(Effect)
-_RECORDS = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
-_EFFECTS = (
-    select(_EFFECT.c.consumer, _EFFECT.c.kind, _EFFECT.c.state, _EFFECT.c.key, _EFFECT.c.sent_at, _EFFECT.c.error)
-    .where(_EFFECT.c.event_id == bindparam("event"))
-    .order_by(_EFFECT.c.ordinal)
-)
+_INBOX, _EFFECT = table(Inbox), table(Effect)
+_OUTBOX, _LOG = table(Outbox), table(EventLog)
+_THESE: BindParameter[str] = bindparam("events", expanding=True)
+_WAITING = select(_OUTBOX.c.event_id, _OUTBOX.c.type).where(_OUTBOX.c.event_id.in_(_THESE))
+_LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position).where(_LOG.c.event_id.in_(_THESE))
+_RECORDS = select(_INBOX).where(_INBOX.c.event_id.in_(_THESE)).order_by(_INBOX.c.consumer)
+_EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFECT.c.ordinal)
 #: Inbox states that the operator sees by the same name.
 _SAME = frozenset({"retrying", "handled", "dead"})
 
 State = Literal["pending", "handled", "retrying", "dead", "paused"]
 
 
-class EffectView(BaseModel):
+class EffectView(BaseModel, from_attributes=True):
     """Something outside the database that a handler intended, such as a mail."""
 
     kind: str
@@ -47,30 +48,60 @@ class Delivery(BaseModel):
     effects: list[EffectView] = []
 
 
-def expected(session: Session, event_type: str) -> list[Delivery]:
-    """The deliveries of an event that is not published yet."""
-    takers = consumers.takers(consumers.declared(session), event_type)
-    return [Delivery(consumer=taker.consumer, state="pending") for taker in takers]
+def of(session: Session, event_ids: Collection[str]) -> dict[str, list[Delivery]]:
+    """One for each consumer that an event is for, and for each that has had it all the same (a replay, say).
+
+    An event that nobody knows, such as one that was cleaned away, has none.
+    """
+    if not event_ids:
+        return {}
+    wanted = {"events": list(event_ids)}
+    subscriptions, paused = consumers.declared(session), pauses.paused(session)
+    # In this order: an event that is on its way from the one to the other meanwhile is not missed.
+    expected = _expected(subscriptions, session.connection().execute(_WAITING, wanted))
+    for event_id, event_type, position in session.connection().execute(_LOGGED, wanted):
+        takers = [each for each in consumers.takers(subscriptions, event_type) if each.since < position]
+        expected[event_id] = {each.consumer: _unbegun(each.consumer, paused) for each in takers}
+    for event_id, delivery in _begun(session, wanted, paused):
+        expected.setdefault(event_id, {})[delivery.consumer] = delivery
+    return {event_id: [found[name] for name in sorted(found)] for event_id, found in expected.items()}
 
 
-def of(session: Session, event: EventLog) -> list[Delivery]:
-    """One for each consumer that the event is for, and for each that has had it all the same (a replay, say)."""
-    takers = consumers.takers(consumers.declared(session), event.type)
-    paused = pauses.paused(session)
-    found = {name: Delivery(consumer=name, state="paused" if name in paused else "pending")
-             for name in (taker.consumer for taker in takers if taker.since < event.position)}  # fmt: skip
-    effects = _effects(session, event.event_id)
-    for row in session.connection().execute(_RECORDS, {"event": event.event_id}):
-        found[row.consumer] = Delivery(
-            consumer=row.consumer,
-            state=_state(row, is_paused=row.consumer in paused),
-            attempts=row.attempts,
-            first_at=row.first_at,
-            handled_at=row.handled_at,
-            error=row.error,
-            effects=effects[row.consumer],
+def _expected(subscriptions: Sequence[Subscription], waiting: Any) -> dict[str, dict[str, Delivery]]:
+    """Of events that are not published yet."""
+    return {
+        event_id: {
+            each.consumer: Delivery(consumer=each.consumer, state="pending")
+            for each in consumers.takers(subscriptions, event_type)
+        }
+        for event_id, event_type in waiting
+    }
+
+
+def _unbegun(consumer: str, paused: Mapping[str, Pause]) -> Delivery:
+    return Delivery(consumer=consumer, state="paused" if consumer in paused else "pending")
+
+
+def _begun(session: Session, wanted: dict[str, Any], paused: Mapping[str, Pause]) -> list[tuple[str, Delivery]]:
+    """Those that the inbox has."""
+    effects: dict[tuple[str, str], list[EffectView]] = defaultdict(list)
+    for row in session.connection().execute(_EFFECTS, wanted):
+        effects[row.event_id, row.consumer].append(EffectView.model_validate(row))
+    return [
+        (
+            row.event_id,
+            Delivery(
+                consumer=row.consumer,
+                state=_state(row, is_paused=row.consumer in paused),
+                attempts=row.attempts,
+                first_at=row.first_at,
+                handled_at=row.handled_at,
+                error=row.error,
+                effects=effects[row.event_id, row.consumer],
+            ),
         )
-    return [found[consumer] for consumer in sorted(found)]
+        for row in session.connection().execute(_RECORDS, wanted)
+    ]
 
 
 def _state(row: Any, *, is_paused: bool) -> State:
@@ -78,10 +109,3 @@ def _state(row: Any, *, is_paused: bool) -> State:
     state: State = row.state if row.state in _SAME else "retrying" if row.error else "pending"
     is_back = state == "retrying" and row.retry_at is not None and row.retry_at <= datetime.now(UTC)
     return "paused" if is_paused and (is_back or state == "pending") else state
-
-
-def _effects(session: Session, event_id: str) -> dict[str, list[EffectView]]:
-    effects: dict[str, list[EffectView]] = defaultdict(list)
-    for consumer, *values in session.connection().execute(_EFFECTS, {"event": event_id}):
-        effects[consumer].append(EffectView(**dict(zip(EffectView.model_fields, values, strict=True))))
-    return effects
