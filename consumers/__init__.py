@@ -98,7 +98,8 @@ def _compose(settings: Settings) -> None:
         grace=GRACE,
     )
     performers = {**effects.performers(), "mail": _mailer(settings).perform}
-    deliveries = Deliveries(database, performers, is_stopping=lambda: broker.is_stopping)
+    provisions = {Settings: settings, Database: database}
+    deliveries = Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
     broker.on_outcome = _count
     for subscription in recorded():
         broker.attach(subscription, deliveries.handler(subscription))

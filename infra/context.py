@@ -1,9 +1,9 @@
 """What a handler holds in its hand: it collects, and the delivery commits all of it at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import structlog
@@ -12,7 +12,9 @@ from structlog.stdlib import BoundLogger
 
 from events.envelope import Envelope, Event, announce
 from infra.effects import Intent
+from infra.errors import ConfigurationError
 
+T = TypeVar("T")
 #: Idempotency keys are made from what makes an effect the same effect (RFC 9562, section 5.5).
 _KEYS = UUID("6c1f6d1e-9d0b-5f0c-8f5e-7f3a2f5b8f11")
 
@@ -27,6 +29,8 @@ class DeliveryContext:
     is_replay: bool
     #: Claims the event and gives the transaction; called once, at the first use.
     begin: Callable[[], Session]
+    #: What the program was put together with, by its class.
+    provisions: Mapping[type, object] = field(default_factory=dict, repr=False)
     published: list[tuple[Envelope, datetime | None]] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     _session: Session | None = None
@@ -73,6 +77,17 @@ class DeliveryContext:
         """A logger that says on each line which event and which consumer."""
         logger: BoundLogger = structlog.get_logger(self.consumer)
         return logger.bind(event_id=self.event_id, consumer=self.consumer)
+
+    def provided(self, kind: type[T]) -> T:
+        """What the program was given of this class.
+
+        Raises:
+            ConfigurationError: nothing.
+        """
+        found = self.provisions.get(kind)
+        if not isinstance(found, kind):
+            raise ConfigurationError(f"This program provides its consumers with no {kind.__name__}.")
+        return found
 
     def publish(self, event: Event, at: datetime | None = None) -> str:
         """Add an event to the outbox, its cause being this one."""

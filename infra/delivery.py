@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import structlog
+from sqlmodel import Session
 
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
@@ -54,9 +55,12 @@ class Deliveries:
         database: Database,
         performers: Mapping[str, Performer],
         *,
+        provisions: Mapping[type, object] | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Remember; `provisions` is what handlers may ask for with `context.provided`."""
         self._database = database
+        self._provisions = provisions or {}
         self._performing = Performing(database, performers)
         self._calling = Calling()
         self._failing = Failing(database)
@@ -136,7 +140,7 @@ class Deliveries:
         """The handler in its transaction; one that asks for none shares a transaction with others."""
         with ExitStack() as stack:
             begin = partial(commits.begun, stack, self._database, one.delivery)
-            context = DeliveryContext(one.envelope, one.consumer, one.delivery.attempt, one.incoming.replay, begin)
+            context = self._context(one, one.delivery.attempt, one.incoming.replay, begin)
             with metrics.HANDLER.labels(one.consumer).time():
                 self._calling.call(subscription, context)
             if context.has_begun:
@@ -146,6 +150,9 @@ class Deliveries:
         if not self._database.run(commit):
             raise commits.AlreadyHandled
         return context.intents
+
+    def _context(self, one: Try, attempt: int, is_replay: bool, begin: Callable[[], Session]) -> DeliveryContext:
+        return DeliveryContext(one.envelope, one.consumer, attempt, is_replay, begin, self._provisions)
 
     def _in_batch(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """What the broker gives once more was published before what is new, so it is handled first."""
@@ -182,7 +189,7 @@ class Deliveries:
         with self._database.transaction() as session:
             claimed = inbox.claim_new(session, [one.delivery for one in new])
             contexts = {
-                one.delivery.event_id: DeliveryContext(one.envelope, one.consumer, 1, False, lambda: session)
+                one.delivery.event_id: self._context(one, 1, False, lambda: session)
                 for one in new
                 if one.delivery.event_id in claimed
             }

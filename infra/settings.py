@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +22,12 @@ _SERVERS = {
     "rabbitmq_url": ("amqp://user:password@host:5672/vhost", {"amqp", "amqps"}),
     "smtp_url": ("smtp://user:password@host:587", {"smtp", "smtps", "smtp+starttls"}),
 }
+#: One address that every mail server takes (RFC 5321, sections 4.1.2 and 4.5.3.1): a dot-string and a domain in ASCII.
+_ATOM, _LABEL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"(?=.{{1,64}}@){_ATOM}(\.{_ATOM})*@({_LABEL}\.)+{_LABEL}")
+_LONGEST_ADDRESS = 254
+#: The operator as long as mails go to the built-in sink, which delivers nothing.
+_NOBODYS = "operator@tidings.example"
 
 
 class Settings(BaseSettings):
@@ -35,6 +43,10 @@ class Settings(BaseSettings):
     smtp_url: str | None = None
     #: Sender of all mails.
     mail_from: str = "Tidings <no-reply@tidings.example>"
+    #: Where reports and alerts go. Unset: to the built-in mail sink, or to nobody when `smtp_url` is set.
+    operator_email: str | None = None
+    #: Time zone of what the timetable does by the local clock, such as the daily report (an IANA name).
+    zone: str = "UTC"
     #: Bearer token for all routes that are not public. Unset: made once and kept in the state folder.
     operator_token: SecretStr | None = None
     http_host: str = "127.0.0.1"
@@ -47,6 +59,8 @@ class Settings(BaseSettings):
     consumer_packages: str = ""
     #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
     sweep_grace: float = Field(default=60.0, gt=0, le=86_400)
+    #: Seconds for which something must be found failing, or well again, before it is told: see `infra.watching`.
+    health_patience: float = Field(default=50.0, gt=0, le=86_400)
     #: A fault to inject, `name[@where]:nth:exit|raise|sleep`: see `infra.faults`. For tests and drills only.
     fault: str | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -59,6 +73,26 @@ class Settings(BaseSettings):
         if value is None or all(_names_host(one, schemes) for one in each(value)):
             return value
         raise PydanticCustomError("url", "it must look like {example}", {"example": example})
+
+    @field_validator("operator_email")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None or (len(value) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(value)):
+            return value
+        raise PydanticCustomError("address", "it must be one e-mail address and no more, as in operator@example.org")
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # an OSError for a folder of zones, such as "Europe"
+            raise PydanticCustomError("zone", "it must be a time zone, as in Europe/Berlin") from None
+
+    @property
+    def operator(self) -> str | None:
+        """Whom reports and alerts are mailed to; None: nobody."""
+        return self.operator_email or (_NOBODYS if self.smtp_url is None else None)
 
     @cached_property
     def database(self) -> str:

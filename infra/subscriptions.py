@@ -40,6 +40,9 @@ UNKNOWN = "unknown"
 _RESERVED = frozenset({"events", "dead", "dead-letters", UNKNOWN})
 
 
+T = TypeVar("T")
+
+
 class Mail(Protocol):
     """The e-mails of one delivery."""
 
@@ -85,6 +88,12 @@ class Context(Protocol):
     @property
     def session(self) -> Session:
         """The delivery's transaction, begun at its first use."""
+
+    def provided(self, kind: type[T]) -> T:
+        """What the program was put together with, asked for by its class: `Settings`, `Database`, `Checks`.
+
+        The database is for reading much or slowly, outside of the delivery's transaction.
+        """
 
     def publish(self, event: Event, at: datetime | None = None) -> str:
         """Add an event to the outbox, its cause being this one; `at` holds it back until then. Gives its id."""

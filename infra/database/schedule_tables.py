@@ -77,3 +77,5 @@ class Health(SQLModel, table=True):
     checked_at: datetime = Field(sa_type=UtcDateTime)
     #: What was found, in one line.
     detail: str
+    #: Since when it is found in the other state, which is not believed at once.
+    doubted_since: datetime | None = Field(default=None, sa_type=UtcDateTime)

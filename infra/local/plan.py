@@ -103,6 +103,7 @@ class Plan:
             database_url=self.settings.database,
             rabbitmq_url=self.rabbitmq,
             smtp_url=self.smtp,
+            operator_email=self.settings.operator or "",
             http_port=self.ports["gateway"],
             probe_port=self.ports.get(name, 0),
             state_dir=self.settings.state_dir,

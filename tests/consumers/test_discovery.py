@@ -31,9 +31,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_shipped_consumers_have_their_durable_names() -> None:
     """Renaming one would orphan its queue."""
     assert {} == consumers.discover().ignored
-    assert {("activity-log", ("#",)), ("welcome-email", ("user.registered",))} <= {
-        (each.consumer, each.types) for each in recorded()
-    }
+    assert {
+        ("activity-log", ("#",)),
+        ("heartbeat", ("heartbeat.ticked",)),
+        ("welcome-email", ("user.registered",)),
+    } <= {(each.consumer, each.types) for each in recorded()}
 
 
 def test_a_new_file_is_a_new_consumer(folder: Path) -> None:

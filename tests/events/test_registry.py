@@ -24,6 +24,7 @@ def test_event_types_are_durable_names() -> None:
     declared = {name: (cls.__name__, cls.VERSION, cls.SUBJECT) for name, cls in event_types().items()}
     assert {
         "day.ended": ("DayEnded", 1, "day"),
+        "health.changed": ("HealthChanged", 1, "component"),
         "heartbeat.ticked": ("HeartbeatTicked", 1, None),
         "user.registered": ("UserRegistered", 1, "user_id"),
     }.items() <= declared.items()

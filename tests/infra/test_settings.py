@@ -12,7 +12,7 @@ from infra.settings import keep_private, load
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DATABASE_URL", "RABBITMQ_URL", "SMTP_URL", "OPERATOR_TOKEN", "HTTP_PORT"):
+    for name in ("DATABASE_URL", "RABBITMQ_URL", "SMTP_URL", "OPERATOR_EMAIL", "OPERATOR_TOKEN", "HTTP_PORT", "ZONE"):
         monkeypatch.delenv(f"TIDINGS_{name}", raising=False)
     monkeypatch.setenv("TIDINGS_STATE_DIR", str(tmp_path))
 
@@ -55,6 +55,37 @@ def test_a_token_that_is_set_is_used_and_not_shown(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TIDINGS_OPERATOR_TOKEN", "hunter2")
     assert "hunter2" == load().token
     assert "hunter2" not in repr(load())
+
+
+def test_the_operator_is_one_address_or_the_sinks_own() -> None:
+    found = [load().operator, load(smtp_url="smtp://mail:25").operator, load(operator_email="o'b@example.org").operator]
+    assert ["operator@tidings.example", None, "o'b@example.org"] == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "root",
+        "a@localhost",
+        "Ops <o@example.org>",
+        "a@example.org, b@example.org",
+        "a..b@example.org",
+        "a@example.org\n",
+    ],
+)
+def test_what_is_not_one_address_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TIDINGS_OPERATOR_EMAIL", value)
+    with pytest.raises(ConfigurationError, match="TIDINGS_OPERATOR_EMAIL: it must be one e-mail address"):
+        load()
+
+
+@pytest.mark.parametrize("value", ["Europe", "Berlin", "../etc/passwd", "/etc/localtime"])
+def test_the_zone_is_one_that_is_known(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TIDINGS_ZONE", "Europe/Berlin")
+    assert "Europe/Berlin" == load().zone
+    monkeypatch.setenv("TIDINGS_ZONE", value)
+    with pytest.raises(ConfigurationError, match="TIDINGS_ZONE: it must be a time zone"):
+        load()
 
 
 def test_a_secret_is_replaced_as_a_whole(tmp_path: Path) -> None:

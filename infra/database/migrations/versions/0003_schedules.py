@@ -86,6 +86,7 @@ def _health() -> None:
         sa.Column("since", TIME, nullable=False),
         sa.Column("checked_at", TIME, nullable=False),
         sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("doubted_since", TIME),
     )
 
 

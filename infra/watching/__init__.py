@@ -1,0 +1,1 @@
+"""What watches what Tidings needs, and how operators see it."""
