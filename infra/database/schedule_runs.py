@@ -1,11 +1,11 @@
 """The ledger of due times: one row for each that was decided, by whichever replica came first, or ordered."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -35,6 +35,15 @@ _ADD = {
     name: dialect.insert(_RUN).on_conflict_do_nothing().returning(_RUN.c.schedule, _RUN.c.due_at)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
+#: What was skipped, or given up, may be ordered again.
+_ORDER = {
+    name: adding.on_conflict_do_update(
+        index_elements=["schedule", "due_at"],
+        set_={each: adding.excluded[each] for each in ("state", "kind", "note", "operation_id", "fired_at")},
+        where=or_(_RUN.c.state == SKIPPED, _RUN.c.state == CANCELLED),
+    ).returning(_RUN.c.schedule, _RUN.c.due_at)
+    for name, adding in (("sqlite", sqlite.insert(_RUN)), ("postgresql", postgresql.insert(_RUN)))
+}
 _ORDERS = (
     select(_RUN)
     .where(_RUN.c.state == ORDERED)
@@ -51,6 +60,11 @@ _CANCEL = (
     update(_RUN)
     .where(_RUN.c.state == ORDERED, _RUN.c.operation_id == bindparam("operation"))
     .values(state=CANCELLED, fired_at=bindparam("now"))
+)
+_CANCEL_ALL = (
+    update(_RUN)
+    .where(_RUN.c.state == ORDERED, _RUN.c.schedule == bindparam("name"))
+    .values(state=CANCELLED, fired_at=bindparam("now"), note=bindparam("why"))
 )
 _NEWEST_OF_ONE = (
     select(_RUN.c.due_at)
@@ -110,11 +124,11 @@ def order(  # noqa: PLR0913  # a run has these parts
     note: str | None = None,
     operation_id: str | None = None,
 ) -> list[datetime]:
-    """Ask for a run at each of these due times; gives those that were not decided or ordered before, in order."""
+    """Ask for a run at each of these due times; gives those that were neither fired nor ordered before, in order."""
     now = datetime.now(UTC)
     same = {"schedule": schedule, "kind": kind, "state": ORDERED, "note": note, "operation_id": operation_id}
     rows = [same | {"due_at": due, "event_id": due_id(schedule, due), "fired_at": now} for due in dues]
-    return sorted(due for _, due in _add(session, rows))
+    return sorted(due for _, due in _add(session, rows, _ORDER))
 
 
 def orders(session: Session, limit: int) -> list[ScheduleRun]:
@@ -143,6 +157,12 @@ def cancel_orders(session: Session, operation_id: str) -> int:
     return session.connection().execute(_CANCEL, values).rowcount
 
 
+def cancel_orders_of(session: Session, schedule: str, why: str) -> int:
+    """Give up all orders of one schedule; gives how many."""
+    values = {"name": schedule, "now": datetime.now(UTC), "why": why}
+    return session.connection().execute(_CANCEL_ALL, values).rowcount
+
+
 def newest_due(session: Session, *, upto: datetime, names: Collection[str] | None = None) -> dict[str, datetime]:
     """The last due time, not after `upto`, that each schedule decided by itself; those with none are left out."""
     values = {"upto": upto} if names is None else {"upto": upto, "names": list(names)}
@@ -150,30 +170,13 @@ def newest_due(session: Session, *, upto: datetime, names: Collection[str] | Non
     return {name: due for name, due in rows if due is not None}
 
 
-def page(  # noqa: PLR0913  # each but the first two may be left out
-    session: Session,
-    schedule: str,
-    *,
-    state: str | None = None,
-    kind: str | None = None,
-    before: datetime | None = None,
-    limit: int = 50,
-) -> list[ScheduleRun]:
-    """The runs of one schedule, the newest due time first, from before this one on."""
-    equal = {"schedule": schedule, "state": state, "kind": kind}
-    query = select(_RUN).where(*(_RUN.c[name] == value for name, value in equal.items() if value))
-    if before is not None:
-        query = query.where(_RUN.c.due_at < before)
-    return _runs(session.connection().execute(query.order_by(_RUN.c.due_at.desc()).limit(limit)))
-
-
-def _add(session: Session, rows: list[dict[str, object]]) -> set[Key]:
+def _add(session: Session, rows: list[dict[str, object]], statements: Mapping[str, Any] = _ADD) -> set[Key]:
     """In the order of the key, so that two replicas that decide the same do not wait for one another in a circle."""
     if not rows:
         return set()
     connection = session.connection()
     ordered = sorted(rows, key=lambda row: (row["schedule"], row["due_at"]))
-    return {(name, due) for name, due in connection.execute(_ADD[connection.dialect.name], ordered)}
+    return {(name, due) for name, due in connection.execute(statements[connection.dialect.name], ordered)}
 
 
 def _end_order(session: Session, schedule: str, due: datetime, state: str, why: str | None) -> bool:

@@ -14,6 +14,10 @@ BIG = BigInteger().with_variant(Integer(), "sqlite")
 #: For tables whose primary key is their only access path: SQLite then keeps the row in the key's B-tree.
 BY_KEY = {"sqlite_with_rowid": False}
 _ORDERED = text("state = 'ordered'")
+#: The runs that are not what nearly all are. Who asks for some of these says it in the same words.
+SPECIAL = "state <> 'fired' OR kind <> 'due'"
+_SPECIAL = text(SPECIAL)
+_OF_AN_OPERATION = text("operation_id IS NOT NULL")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -159,6 +163,14 @@ class ScheduleRun(SQLModel, table=True):
     __tablename__ = "schedule_run"
     __table_args__ = (
         Index("schedule_run_ordered", "due_at", sqlite_where=_ORDERED, postgresql_where=_ORDERED),
+        Index("schedule_run_special", "schedule", "due_at", sqlite_where=_SPECIAL, postgresql_where=_SPECIAL),
+        Index(
+            "schedule_run_operation",
+            "operation_id",
+            "state",
+            sqlite_where=_OF_AN_OPERATION,
+            postgresql_where=_OF_AN_OPERATION,
+        ),
         BY_KEY,
     )
     schedule: str = Field(primary_key=True)

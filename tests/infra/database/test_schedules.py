@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from events.clock import due_id
-from infra.database import operations, schedule_gaps, schedule_runs, schedules
+from infra.database import ledger, operations, schedule_gaps, schedule_runs, schedules
 from infra.database.engine import Database
 from infra.database.schedule_gaps import MISSED, PAUSED
 from infra.database.schedule_runs import BACKFILL, MANUAL, Claim
@@ -213,7 +213,7 @@ def test_an_order_is_taken_once(database: Database) -> None:
     for expected in (True, False):
         assert expected == database.run(lambda session: schedule_runs.take_order(session, "tick", DUE))
     with database.reading() as session:
-        (run,) = schedule_runs.page(session, "tick")
+        (run,) = ledger.page(session, "tick")
     assert ("fired", "ada: lost", []) == (run.state, run.note, orders(database))
 
 
@@ -227,7 +227,7 @@ def test_the_orders_of_one_backfill_can_be_given_up(database: Database) -> None:
     assert [(BACKFILL, DUE + 2 * SECOND)] == orders(database)
     assert database.run(lambda session: schedule_runs.cancel_order(session, "tick", DUE + 2 * SECOND, "gone"))
     with database.reading() as session:
-        cancelled = schedule_runs.page(session, "tick", state="cancelled")
+        cancelled = ledger.page(session, "tick", ledger.Filter(state="cancelled"))
     assert ["gone", None] == [run.note for run in cancelled]
 
 
@@ -240,24 +240,6 @@ def test_the_newest_due_time_is_no_order_and_not_of_the_future(database: Databas
         one = schedule_runs.newest_due(session, upto=DUE + 10 * SECOND, names=["tick"])
     assert {"tick": DUE + SECOND, "other": DUE - SECOND} == newest
     assert {"tick": DUE + 10 * SECOND} == one
-
-
-def test_runs_are_listed_from_the_newest_due_time_on(database: Database) -> None:
-    declare(database, definition())
-    claim(database, claim_of(), claim_of(DUE + SECOND, state="skipped", note="the one before goes on"))
-    order(database, DUE + 2 * SECOND, kind=MANUAL)
-
-    def dues(**wanted: Any) -> list[int]:
-        with database.reading() as session:
-            return [(run.due_at - DUE).seconds for run in schedule_runs.page(session, "tick", **wanted)]
-
-    assert [2, 1, 0] == dues()
-    assert [[1], [2], [1], [1, 0]] == [
-        dues(state="skipped"),
-        dues(kind=MANUAL),
-        dues(before=DUE + 2 * SECOND, limit=1),
-        dues(kind="due"),
-    ]
 
 
 def test_gaps_are_listed_and_what_was_missed_is_counted(database: Database) -> None:

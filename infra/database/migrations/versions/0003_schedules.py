@@ -26,7 +26,8 @@ def downgrade() -> None:
     _lists_before()
     op.drop_column("outbox", "released_at")
     op.drop_table("health")
-    op.drop_index("schedule_run_ordered", "schedule_run")
+    for name in ("schedule_run_operation", "schedule_run_special", "schedule_run_ordered"):
+        op.drop_index(name, "schedule_run")
     for name in ("note", "operation_id", "state", "kind"):
         op.drop_column("schedule_run", name)
     op.drop_table("schedule_gap")
@@ -76,6 +77,11 @@ def _runs() -> None:
     op.add_column("schedule_run", sa.Column("note", sa.String()))
     ordered = sa.text("state = 'ordered'")
     op.create_index("schedule_run_ordered", "schedule_run", ["due_at"], sqlite_where=ordered, postgresql_where=ordered)
+    special, of_one = sa.text("state <> 'fired' OR kind <> 'due'"), sa.text("operation_id IS NOT NULL")
+    columns = ["schedule", "due_at"]
+    op.create_index("schedule_run_special", "schedule_run", columns, sqlite_where=special, postgresql_where=special)
+    columns = ["operation_id", "state"]
+    op.create_index("schedule_run_operation", "schedule_run", columns, sqlite_where=of_one, postgresql_where=of_one)
 
 
 def _health() -> None:
