@@ -24,6 +24,7 @@ from infra.recovery import composing, keeping
 from infra.recovery.duties import Duties
 from infra.recovery.keeping import Keeper
 from infra.relaying import emptying
+from infra.schedules.silence import Silence
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
@@ -108,6 +109,7 @@ def _compose(settings: Settings) -> None:
         _declare(publisher, database)
     holder = f"consumers {here()} {secrets.token_hex(4)}"
     duties = composing.duties(database, publisher, recorded(), grace=settings.sweep_grace)
+    duties["silence"] = Silence(database)
     broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
     pausing.look()  # before the first message is taken

@@ -2,7 +2,8 @@
 
 Its work is to keep registrations, and for that it needs the database and nothing else. So only the database and its
 schema decide between 200 and 503. What is behind the gateway (the broker, events that no queue takes or that were set
-aside) makes it *degraded*, with 200: to take it out of service would turn a delay into an outage and mend nothing.
+aside, silent schedules) makes it *degraded*, with 200: to take it out of service would turn a delay into an outage and
+mend nothing.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from gateway.relaying import Relaying
-from infra.database import outbox
+from infra.database import outbox, silences
 from infra.database.engine import Database
 from infra.database.migrations import is_current
 from infra.database.outbox import Backlog
@@ -91,8 +92,8 @@ class Readiness:
         if not self._migrated:
             return {"database": Check("ok", "answers"), "schema": Check("failed", "run ./tidings migrate")}
         with self._database.reading() as session:
-            backlog = outbox.backlog(session)
-        return {"database": Check("ok", "answers"), "schema": Check("ok", "is current"), "outbox": _outbox(backlog)}
+            behind = {"outbox": _outbox(outbox.backlog(session)), "schedules": _schedules(silences.count(session))}
+        return {"database": Check("ok", "answers"), "schema": Check("ok", "is current"), **behind}
 
     def _relaying(self) -> dict[str, Check]:
         if self._relay is None:
@@ -113,3 +114,9 @@ def _outbox(backlog: Backlog) -> Check:
     if waiting > PATIENCE:
         return Check("degraded", f"{backlog.rows} events wait, the oldest for {waiting:.0f} s")
     return Check("ok", f"{backlog.rows} events wait")
+
+
+def _schedules(silent: int) -> Check:
+    if silent:
+        return Check("degraded", f"{silent} have not fired for more than two of their periods")
+    return Check("ok", "none is silent")

@@ -29,6 +29,7 @@ LAG_SECONDS = Gauge("tidings_lag_seconds", "Age of the oldest of them.", ["consu
 RESENT = Gauge("tidings_resent_events", "Lost events that the sweep has sent again, in all.", ["consumer"])
 UNSETTLED = Gauge("tidings_unsettled_rows", "Events that the sweep watches one by one.", ["consumer"])
 ROAD = Gauge("tidings_road_seconds", "From a heartbeat's due time to its arrival at its consumer, the last one's.")
+SCHEDULES_SILENT = Gauge("tidings_schedules_silent", "Schedules that have not fired for more than two periods.")
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
 RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
 

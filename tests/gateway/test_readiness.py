@@ -9,8 +9,9 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from infra.database import outbox
+from infra.database import outbox, schedules, silences
 from infra.database.engine import Database, connect
+from infra.database.schedules import Definition
 from infra.database.tables import Outbox, table
 from infra.settings import Settings
 from tests.envelopes import ada
@@ -90,6 +91,17 @@ def test_an_event_that_waits_for_long_degrades(settings: Settings, database: Dat
         long_ago = datetime.now(UTC) - timedelta(minutes=2)
         session.connection().execute(update(table(Outbox)).values(added_at=long_ago))
     assert ready(settings, database).json()["checks"]["outbox"]["status"] == "degraded"
+
+
+def test_a_silent_schedule_degrades(settings: Settings, database: Database) -> None:
+    with database.transaction() as session:
+        schedules.add(session, Definition(name="report", trigger={"every": "1m"}, type="heartbeat.ticked"))
+    assert ready(settings, database).json()["checks"]["schedules"] == {"status": "ok", "detail": "none is silent"}
+    with database.transaction() as session:
+        silences.begin(session, "report", datetime.now(UTC))
+    answer = ready(settings, database)
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["problems"] == ["schedules: 1 have not fired for more than two of their periods"]
 
 
 def test_an_unmigrated_database_is_not_ready(settings: Settings) -> None:

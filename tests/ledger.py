@@ -1,0 +1,59 @@
+"""What the ledger of due times has, beside what the triggers say that it must have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from infra.database import schedule_gaps, schedules
+from infra.database.engine import Database
+from infra.database.schedule_tables import Schedule, ScheduleGap
+from infra.database.tables import ScheduleRun, table
+from infra.schedules import triggers
+
+_RUN = table(ScheduleRun)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One schedule up to some moment."""
+
+    schedule: Schedule
+    #: What the trigger says.
+    due: Sequence[datetime]
+    #: Due time -> the row.
+    runs: dict[datetime, ScheduleRun]
+    gaps: Sequence[ScheduleGap]
+
+    @property
+    def missing(self) -> list[datetime]:
+        """Due times that nobody decided."""
+        return [due for due in self.due if due not in self.runs]
+
+    @property
+    def too_many(self) -> list[datetime]:
+        """Rows for times that are none of the schedule's."""
+        return sorted(self.runs.keys() - set(self.due))
+
+    @property
+    def unexplained(self) -> list[datetime]:
+        """What is missing and lies in no gap that was found."""
+        return [due for due in self.missing if not any(gap.first_due_at <= due <= gap.last_due_at for gap in self.gaps)]
+
+    @property
+    def missed(self) -> int:
+        """What the gaps say was never announced."""
+        return sum(gap.due - gap.fired for gap in self.gaps)
+
+
+def account(database: Database, name: str, upto: datetime) -> Account:
+    """Everything of one schedule from its beginning to a moment."""
+    with database.reading() as session:
+        schedule = schedules.find(session, name)
+        assert schedule is not None, name
+        rows = session.connection().execute(select(_RUN).where(_RUN.c.schedule == name, _RUN.c.due_at <= upto))
+        runs = {row.due_at: ScheduleRun(**row._mapping) for row in rows}
+        gaps = schedule_gaps.page(session, schedule=name, limit=1000)
+    due = list(triggers.read(schedule.trigger).between(schedule.counts_from, upto))
+    return Account(schedule, due, runs, [gap for gap in gaps if gap.first_due_at <= upto])
