@@ -17,24 +17,24 @@ from infra.database.migrations import migrate
 from infra.errors import TidingsError
 from infra.local.install import ensure_postgresql, ensure_rabbitmq
 from infra.local.node import Node, Ports
-from tests import roots
+from tests import parallel, roots
 from tests.brokers import BrokerApi
 from tests.mailbox import Mailbox
 from tests.postgres import Postgres
 
 _TEMPLATE = "tidings_template"
-_VERSIONS = pytest.StashKey[list[str]]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A test run that is told to end (TERM) ends its servers too, as one that is interrupted does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parallel.register(config)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which brokers this run was about: the newer one rolls."""
-    if versions := config.stash.get(_VERSIONS, []):
-        terminalreporter.write_line(f"RabbitMQ under test: {', '.join(versions)}")
+    if versions := config.stash[parallel.VERSIONS]:
+        terminalreporter.write_line(f"RabbitMQ under test: {', '.join(sorted(versions))}")
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +165,7 @@ def _ports(offset: int) -> Ports:
 
 def _lent(node: Node, config: pytest.Config) -> Iterator[Node]:
     """A node that runs, until nobody needs it any more."""
-    config.stash.setdefault(_VERSIONS, []).append(roots.version(node.root))
+    config.stash[parallel.VERSIONS].add(roots.version(node.root))
     atexit.register(node.stop)
     try:
         yield node

@@ -13,7 +13,7 @@ from tests.installation import Installation, ask
 from tests.mailbox import Answer, Mailbox
 from tests.waiting import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 #: The two states are measured in turns, so that whatever else keeps the machine busy meets both.
 ROUNDS, SAMPLES = 4, 25
 #: Deliveries of the consumer in trouble that may be in flight.

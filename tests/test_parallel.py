@@ -1,0 +1,142 @@
+"""Tests side by side: who stays together, who waits for whom, and how an interrupted run ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from infra.settings import environment_without_settings
+from tests import parallel
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[1]
+_CONFTEST = """
+import os, pathlib, pytest, signal
+from tests import parallel
+
+def pytest_configure(config):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parallel.register(config)
+
+@pytest.fixture(scope="session")
+def server():
+    mine = pathlib.Path(__file__).with_name(f"runs-{os.getpid()}")
+    mine.touch()
+    yield
+    mine.rename(mine.with_name("ended" + mine.name.removeprefix("runs")))
+"""
+_TEST = "import threading\n\ndef test_for_ever(server):\n    threading.Event().wait()\n"
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "group"),
+    [
+        ("tests/system/crash_points/test_crash_points.py::test_x[once-sqlite-p]", "crash points on SQLite"),
+        ("tests/system/crash_points/test_errors.py::test_x[postgresql]", "crash points on PostgreSQL"),
+        ("tests/system/test_drill.py::test_x[postgresql]", "the drill on PostgreSQL"),
+        ("tests/events/test_users.py::test_x[1]", "tests/events/test_users.py"),
+    ],
+)
+def test_tests_that_share_dear_servers_stay_together_and_all_others_with_their_file(nodeid: str, group: str) -> None:
+    assert group == parallel.group_of(nodeid)
+
+
+def test_every_group_is_one_of_tests_that_exist() -> None:
+    lanes = ("sqlite", "postgresql")
+    tests = [
+        f"{file.relative_to(ROOT)}::test[{lane}]" for file in (ROOT / "tests").rglob("test_*.py") for lane in lanes
+    ]
+    assert parallel._TOGETHER.keys() <= {parallel.group_of(each) for each in tests}
+
+
+class Participant:
+    """Somebody who waits for a turn, has it, and ends it when told."""
+
+    def __init__(self, folder: Path, *, alone: bool) -> None:
+        self.has_it, self._end = Event(), Event()
+        self._thread = Thread(target=self._take, args=(folder, alone))
+        self._thread.start()
+
+    def _take(self, folder: Path, alone: bool) -> None:
+        with parallel.turn(folder, alone=alone):
+            self.has_it.set()
+            self._end.wait(30)
+
+    def end(self) -> None:
+        assert self.has_it.wait(10)
+        self._end.set()
+        self._thread.join(10)
+
+
+def is_waited_for(folder: Path) -> bool:
+    """Whether somebody stands in the gate."""
+    with (folder / "gate").open("a") as gate:
+        try:
+            flock(gate, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return True
+        flock(gate, LOCK_UN)
+        return False
+
+
+def test_who_runs_alone_waits_for_all_and_everybody_who_comes_later_waits_too(tmp_path: Path) -> None:
+    first, second = Participant(tmp_path, alone=False), Participant(tmp_path, alone=False)
+    assert first.has_it.wait(10)
+    assert second.has_it.wait(10)  # side by side
+    lonely = Participant(tmp_path, alone=True)
+    until(lambda: is_waited_for(tmp_path), what="the one who runs alone")
+    late = Participant(tmp_path, alone=False)
+    first.end()
+    assert not lonely.has_it.is_set()
+    second.end()
+    assert lonely.has_it.wait(10)
+    assert not late.has_it.is_set()
+    lonely.end()
+    late.end()
+
+
+def started(folder: Path, *tests: str) -> "subprocess.Popen[str]":
+    """A run of two processes."""
+    (folder / "conftest.py").write_text(_CONFTEST)
+    for name in tests:
+        (folder / f"test_{name}.py").write_text(_TEST)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        str(folder),
+    ]
+    environment = environment_without_settings() | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [lambda run: run.terminate(), lambda run: os.killpg(run.pid, signal.SIGINT)],
+    ids=["TERM to the one", "Ctrl-C to all"],
+)
+def test_an_interrupted_run_ends_the_servers_of_each_process(
+    tmp_path: Path, interrupt: Callable[["subprocess.Popen[str]"], None]
+) -> None:
+    run = started(tmp_path, "one", "two", "three")
+    until(lambda: len(list(tmp_path.glob("runs-*"))) == 2, seconds=60, what="both processes")
+    interrupt(run)
+    said, _ = run.communicate(timeout=60)
+    ended = [re.sub(r"\d+", "", file.name) for file in tmp_path.iterdir() if re.search(r"\d", file.name)]
+    assert (pytest.ExitCode.INTERRUPTED, ["ended-"] * 2) == (run.returncode, ended), said
