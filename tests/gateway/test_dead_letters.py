@@ -245,7 +245,7 @@ def test_an_edit_that_does_not_fit_names_the_fields_and_quotes_nothing(
 
 
 @one_database
-@pytest.mark.parametrize("bad", [str(uuid7()), "x", "%00", "0", "é"])
+@pytest.mark.parametrize("bad", ["01a217f3-676c-713a-8fdf-82ae9fe69443", "x", "%00", "0", "é"])
 def test_an_id_that_nothing_has_is_not_there(operator: TestClient, bad: str) -> None:
     answers = [
         operator.get(f"/dead-letters/{bad}"),
