@@ -26,7 +26,9 @@ from infra.recovery.keeping import Keeper
 from infra.relaying import emptying
 from infra.schedules.silence import Silence
 from infra.settings import Settings, load
+from infra.smtp import Smtp
 from infra.subscriptions import recorded
+from infra.watching.checks import Checks
 
 _log = structlog.get_logger(__name__)
 #: Seconds that deliveries in flight have when the program stops.
@@ -48,6 +50,8 @@ def check(settings: Settings) -> None:
         DatabaseUnavailable: the database is away.
     """
     _ = settings.rabbitmq, _mailer(settings)
+    if settings.operator is None:
+        _log.warning("alerts and reports go to nobody: set TIDINGS_OPERATOR_EMAIL")
     probes.require_free(settings.probe_port)
     database = connect(settings.database)
     try:
@@ -99,7 +103,8 @@ def _compose(settings: Settings) -> None:
         grace=GRACE,
     )
     performers = {**effects.performers(), "mail": _mailer(settings).perform}
-    provisions = {Settings: settings, Database: database}
+    checks = Checks(database, publisher, Smtp(settings.smtp), broker_was_away=lambda: broker.was_away)
+    provisions = {Settings: settings, Database: database, Checks: checks}
     deliveries = Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
     broker.on_outcome = _count
     for subscription in recorded():

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from events.clock import HeartbeatTicked
 from infra import metrics
 from infra.database import health
+from infra.outages import Outage
 from infra.settings import Settings
 from infra.subscriptions import Context, Retry, subscribe
-from infra.watching.findings import Finding, Outage, note
+from infra.watching.findings import Finding, note
 
 COMPONENT = "heartbeat"
 

@@ -20,6 +20,12 @@ class HeartbeatTicked(Event, type="heartbeat.ticked", version=1):
     due_at: AwareDatetime
 
 
+class MinutePassed(Event, type="minute.passed", version=1):
+    """Another minute of UTC is over."""
+
+    due_at: AwareDatetime
+
+
 class DayEnded(Event, type="day.ended", version=1, subject="day"):
     """A calendar day is over in the time zone of its schedule."""
 

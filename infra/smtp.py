@@ -50,6 +50,17 @@ class Smtp:
             raise
         self._mine.used = time.monotonic()
 
+    def check(self, seconds: float) -> None:
+        """Say hello and goodbye over a connection of its own; `seconds` is for each answer.
+
+        Raises:
+            SMTPException, OSError: it does not do its work, or not for us.
+        """
+        with self._greeted(seconds) as server:
+            code, answer = server.noop()
+            if code != _OK:
+                raise smtplib.SMTPResponseException(code, answer)
+
     def _begin(self, sender: str, to: str) -> smtplib.SMTP:
         """Envelope; once more over a new connection when the kept one turns out to be closed."""
         kept = self._connection()
@@ -72,7 +83,12 @@ class Smtp:
         return server
 
     def _connect(self) -> smtplib.SMTP:
-        server = self._dial()
+        server = self._greeted(TIMEOUT)
+        self._mine.server, self._mine.used = server, time.monotonic()
+        return server
+
+    def _greeted(self, seconds: float) -> smtplib.SMTP:
+        server = self._dial(seconds)
         try:
             if self._scheme == "smtp+starttls":
                 server.starttls(context=ssl.create_default_context())
@@ -82,14 +98,13 @@ class Smtp:
         except BaseException:
             server.close()
             raise
-        self._mine.server, self._mine.used = server, time.monotonic()
         return server
 
-    def _dial(self) -> smtplib.SMTP:
+    def _dial(self, seconds: float) -> smtplib.SMTP:
         if self._scheme == "smtps":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
-        return smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=seconds, context=context)
+        return smtplib.SMTP(self._host, self._port, timeout=seconds)
 
     def _drop(self) -> None:
         server: smtplib.SMTP | None = getattr(self._mine, "server", None)

@@ -44,6 +44,14 @@ class BlockingPublisher:
         """Declare what is missing of queues and bindings, meanwhile; see `Publisher.inspect` for what comes of it."""
         return self._portal.start_task_soon(self._publisher.inspect, consumers)
 
+    def check(self) -> None:
+        """Have the broker answer, on the connection that is used for all else: it is asked for the topology's trunk.
+
+        Raises:
+            BrokerUnavailable: not connected, or no answer.
+        """
+        self._portal.call(self._publisher.inspect, ())
+
     @property
     def made(self) -> dict[str, datetime]:
         """Queues that were missing and were made again here -> when; whoever writes it down takes it out."""

@@ -18,6 +18,7 @@ from dramatiq.errors import QueueNotFound
 from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, Worker
 
+from infra.outages import Outage
 from infra.outcomes import Incoming, Outcome
 from infra.rabbitmq.companions import Accompanied, Companion
 from infra.rabbitmq.consuming import Consuming
@@ -101,6 +102,11 @@ class TidingsBroker(dramatiq.Broker):
     def connected(self) -> bool:
         """Whether the consuming connection is open."""
         return self._consuming.connected
+
+    @property
+    def was_away(self) -> Outage | None:
+        """When the consuming connection was lost last, if it was, and is open again."""
+        return self._consuming.outages.last
 
     def attach(self, subscription: Subscription, handle: Callable[[Sequence[Incoming]], Sequence[Outcome]]) -> None:
         """Make the lane and the actor of one consumer; `handle` decides what it is given and should not raise."""

@@ -20,6 +20,7 @@ from pika.adapters.select_connection import IOLoop
 
 from infra.errors import ConfigurationError
 from infra.hosts import Turns, each
+from infra.outages import Outages
 from infra.rabbitmq.attaching import LONGEST_PAUSE, Attaching, here, pause
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.lanes import Lane
@@ -56,6 +57,8 @@ class Consuming:
         self._failures = 0
         self._opened_at = math.inf
         self._flushing = self._settling = self._closing = False
+        #: When there was no connection.
+        self.outages = Outages()
         #: Set when nothing new is to be started any more.
         self.stopping = threading.Event()
 
@@ -143,6 +146,7 @@ class Consuming:
 
     def _opened(self, connection: TolerantConnection) -> None:
         self._opened_at = time.monotonic()
+        self.outages.end()
         log.info("consumers connected", name=self._name)
         self._attaching.connected(connection)
 
@@ -151,6 +155,7 @@ class Consuming:
         if self._closing:
             self._loop.stop()
             return
+        self.outages.begin()
         if time.monotonic() - self._opened_at > STEADY:
             self._failures = 0
         self._opened_at = math.inf

@@ -13,22 +13,7 @@ from sqlmodel import Session
 from events.health import HealthChanged
 from infra.database import health
 from infra.database.schedule_tables import Health
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A span in which a component did not do its work."""
-
-    since: datetime
-    until: datetime
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasted."""
-        return (self.until - self.since).total_seconds()
-
-    def __str__(self) -> str:
-        return f"was failing from {self.since:%Y-%m-%d %H:%M:%S}Z until {self.until:%Y-%m-%d %H:%M:%S}Z"
+from infra.outages import Outage
 
 
 @dataclass(frozen=True, slots=True)

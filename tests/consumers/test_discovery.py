@@ -33,6 +33,8 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
     assert {} == consumers.discover().ignored
     assert {
         ("activity-log", ("#",)),
+        ("health-alert", ("health.changed",)),
+        ("health-check", ("minute.passed",)),
         ("heartbeat", ("heartbeat.ticked",)),
         ("welcome-email", ("user.registered",)),
     } <= {(each.consumer, each.types) for each in recorded()}

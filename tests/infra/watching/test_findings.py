@@ -7,7 +7,8 @@ import pytest
 from events.health import HealthChanged
 from infra.database import health
 from infra.database.engine import Database
-from infra.watching.findings import Finding, Outage, note
+from infra.outages import Outage
+from infra.watching.findings import Finding, note
 
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
