@@ -1,4 +1,4 @@
-"""What became of a schedule's tick before another one: whether it is on the bus, and who has not ended it."""
+"""What became of a schedule's last tick: whether it is on the bus, and who has not ended it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from infra.database.tables import BIG, EventLog, Outbox, ScheduleRun, Subscripti
 
 _RUN, _OUTBOX, _LOG = table(ScheduleRun), table(Outbox), table(EventLog)
 _SUBSCRIPTION, _UNSETTLED = table(Subscription), table(Unsettled)
-_BEFORE = (
+#: Two replicas may decide two due times in either order, so a later one counts too.
+_LAST = (
     select(_RUN.c.due_at, _RUN.c.event_id)
     .where(
         _RUN.c.schedule == bindparam("schedule"),
-        _RUN.c.due_at < bindparam("due", type_=UtcDateTime),
+        _RUN.c.due_at != bindparam("due", type_=UtcDateTime),
         _RUN.c.state == "fired",
     )
     .order_by(_RUN.c.due_at.desc())
@@ -41,7 +42,7 @@ _OPEN = select(_SUBSCRIPTION).where(
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The last tick of a schedule before some due time."""
+    """The last tick of a schedule that was fired."""
 
     due_at: datetime
     #: Whether its event waits in the outbox.
@@ -50,9 +51,9 @@ class Tick:
     open: Sequence[str]
 
 
-def before(session: Session, schedule: str, due: datetime) -> Tick | None:
-    """The newest tick before this due time that was fired, None if there is none."""
-    run = session.connection().execute(_BEFORE, {"schedule": schedule, "due": due}).one_or_none()
+def last(session: Session, schedule: str, *, but: datetime) -> Tick | None:
+    """The newest tick that was fired, but for this due time's own; None if there is none."""
+    run = session.connection().execute(_LAST, {"schedule": schedule, "due": but}).one_or_none()
     if run is None:
         return None
     waits = session.connection().execute(_WAITS, {"event": run.event_id}).first() is not None

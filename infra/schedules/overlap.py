@@ -6,15 +6,19 @@ from datetime import datetime
 from sqlmodel import Session
 
 from events.attributes import write_time
-from infra.database import ticks
+from infra.database import schedules, ticks
 
 #: Consumers that a note names.
 _NAMED = 3
 
 
 def hindrance(session: Session, schedule: str, due: datetime) -> str | None:
-    """Why this due time must not fire yet, as the ledger notes it; None when nothing is in the way."""
-    tick = ticks.before(session, schedule, due)
+    """Why this due time must not fire yet, as the ledger notes it; None when nothing is in the way.
+
+    The schedule's row is locked, so that what another replica fires at this moment is waited for and seen.
+    """
+    schedules.find(session, schedule, lock=True)
+    tick = ticks.last(session, schedule, but=due)
     if tick is None or not (tick.waits or tick.open):
         return None
     who = "The relay" if tick.waits else _named(tick.open)

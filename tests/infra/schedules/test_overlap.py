@@ -1,16 +1,20 @@
 """Overlap `skip`: a due time fires only when the tick before has come to its end at every consumer."""
 
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 import pytest
 from sqlalchemy import delete, insert, update
+from sqlmodel import Session
 
 from events.clock import HeartbeatTicked, due_id
 from events.envelope import Envelope, announce
 from events.users import UserRegistered
-from infra.database import consumers, event_log, leases, outbox, positions
+from infra.database import consumers, event_log, leases, outbox, positions, schedules
 from infra.database.engine import Database
 from infra.database.leases import Holding
+from infra.database.schedules import Definition
 from infra.database.settling import Open
 from infra.database.tables import EventLog, Outbox, ScheduleRun, table
 from infra.schedules.overlap import hindrance
@@ -33,14 +37,19 @@ def listening(database: Database) -> None:
 
 
 def fire(database: Database, due: datetime, state: str = "fired") -> Envelope:
-    """A due time that was decided; its event is in the outbox if it was fired."""
+    """A due time that was decided."""
+    with database.transaction() as session:
+        return write(session, due, state)
+
+
+def write(session: Session, due: datetime, state: str = "fired") -> Envelope:
+    """The same, in a transaction; the event is in the outbox if it was fired."""
     event_id = due_id(NAME, due)
     envelope = announce(HeartbeatTicked(due_at=due), source="/scheduler", id=event_id, time=due)
     row = {"schedule": NAME, "due_at": due, "event_id": event_id, "fired_at": due, "kind": "due", "state": state}
-    with database.transaction() as session:
-        session.connection().execute(insert(table(ScheduleRun)), row)
-        if state == "fired":
-            outbox.add(session, envelope)
+    session.connection().execute(insert(table(ScheduleRun)), row)
+    if state == "fired":
+        outbox.add(session, envelope)
     return envelope
 
 
@@ -51,7 +60,7 @@ def publish(database: Database) -> None:
 
 
 def reason(database: Database, due: datetime = NEXT) -> str | None:
-    with database.reading() as session:
+    with database.transaction() as session:
         return hindrance(session, NAME, due)
 
 
@@ -101,6 +110,31 @@ def test_the_newest_tick_that_was_fired_counts_and_no_other(database: Database) 
         letters.handled(database, tick, consumer)
     fire(database, NEXT, "skipped")
     assert None is reason(database, NEXT + timedelta(minutes=1))
+
+
+def test_a_later_tick_that_another_replica_fired_first_is_in_the_way_too(database: Database) -> None:
+    fire(database, NEXT)
+    assert "The relay has not published the tick of 2026-11-22T09:31:00.000000Z." == reason(database, TICK)
+
+
+def test_what_another_replica_fires_at_this_moment_is_waited_for(database: Database) -> None:
+    with database.transaction() as session:
+        schedules.add(session, Definition(name=NAME, trigger={"every": "1m"}, type=HeartbeatTicked.TYPE))
+    asking: Future[str | None] = Future()
+
+    def ask() -> None:
+        with database.transaction() as session:
+            asking.set_result(hindrance(session, NAME, NEXT))
+
+    with database.transaction() as session:
+        assert None is hindrance(session, NAME, TICK)
+        other = Thread(target=ask)
+        other.start()
+        write(session, TICK)
+        with pytest.raises(TimeoutError):
+            asking.result(0.2)
+    assert "The relay" in (asking.result(10) or "")
+    other.join()
 
 
 def test_a_consumer_that_came_later_has_no_part_in_it(database: Database) -> None:
