@@ -22,6 +22,7 @@ from gateway.openapi import ANY_PROBLEM, describe
 from gateway.operations import routes as operations
 from gateway.readiness import Readiness
 from gateway.relaying import Relaying
+from gateway.schedules import routes as schedules
 from gateway.users import routes as users
 from infra.database.engine import Database
 from infra.settings import Settings
@@ -35,6 +36,7 @@ _ROUTERS = (
     consumers.private,
     dead_letters.private,
     operations.private,
+    schedules.private,
     audit.private,
     health.public,
     health.private,

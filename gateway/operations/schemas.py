@@ -11,7 +11,7 @@ from infra.recovery.views import OperationState
 class OperationFilter(Paging):
     """Which operations."""
 
-    kind: Literal["replay"] | None = None
+    kind: Literal["replay", "schedule.backfill"] | None = None
     state: OperationState | None = None
 
 

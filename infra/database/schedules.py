@@ -57,7 +57,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which schedules; None asks for any. `state` is `active`, `paused`, `retired` or `silent`."""
+    """Which schedules; None asks for any. `state` is `running`, `silent`, `paused` or `retired`."""
 
     origin: str | None = None
     type: str | None = None
@@ -188,7 +188,7 @@ def _in_state(state: str) -> Sequence[Any]:
     paused, retired = _SCHEDULE.c.paused_at, _SCHEDULE.c.retired_at
     active = (paused.is_(None), retired.is_(None))
     return {
-        "active": active,
+        "running": (*active, _SCHEDULE.c.silent_since.is_(None)),
         "paused": (paused.is_not(None), retired.is_(None)),
         "retired": (retired.is_not(None),),
         "silent": (*active, _SCHEDULE.c.silent_since.is_not(None)),

@@ -158,9 +158,7 @@ def test_schedules_are_listed_by_name_and_by_what_they_are(database: Database) -
     assert ["a", "b", "c", "d"] == names()
     assert ["b", "c"] == names("a", 2)
     assert [["a", "b", "c"], ["d"]] == [names(origin=each) for each in (CODE, OPERATOR)]
-    assert [["b", "d"], ["a"], ["c"], ["b"]] == [
-        names(state=each) for each in ("active", "paused", "retired", "silent")
-    ]
+    assert [["d"], ["a"], ["c"], ["b"]] == [names(state=each) for each in ("running", "paused", "retired", "silent")]
     assert ["b"] == names(type="day.ended")
 
 
