@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, PlainValidator
+from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from infra.schedules.cron import Cron
@@ -14,7 +14,7 @@ __all__ = ["EPOCH", "Cron", "Daily", "Every", "Trigger", "read"]
 _KINDS: dict[str, type[Every | Cron | Daily]] = {"every": Every, "cron": Cron, "daily": Daily}
 
 
-def _chosen(given: object) -> Every | Cron | Daily:
+def _chosen(given: object, _each_in_turn: ValidatorFunctionWrapHandler) -> Every | Cron | Daily:
     """The kind whose key is there reads the rest, so that an error is about one kind only."""
     if isinstance(given, Every | Cron | Daily):
         return given
@@ -29,7 +29,7 @@ def _chosen(given: object) -> Every | Cron | Daily:
 
 
 #: As the type of a field, it names what is wrong: `trigger.cron`, `trigger.zone` …
-Trigger = Annotated[Every | Cron | Daily, PlainValidator(_chosen, json_schema_input_type=Every | Cron | Daily)]
+Trigger = Annotated[Every | Cron | Daily, WrapValidator(_chosen)]
 
 
 class _Given(BaseModel):
