@@ -11,6 +11,7 @@ from starlette.responses import Response
 from gateway.methods import allowed
 from gateway.problems import (
     Conflict,
+    Gone,
     MethodNotAllowed,
     NotFound,
     Problem,
@@ -19,6 +20,7 @@ from gateway.problems import (
     invalid_fields,
     unnamed,
 )
+from infra import errors
 from infra.errors import DatabaseUnavailable, NotKnown, NotPossible
 from infra.fitting import DoesNotFit
 
@@ -56,6 +58,11 @@ async def not_known(_: Request, error: NotKnown) -> Response:
     return NotFound(str(error)).response()
 
 
+async def gone(_: Request, error: errors.Gone) -> Response:
+    """An operator named something that is there no more."""
+    return Gone(str(error)).response()
+
+
 async def not_possible(_: Request, error: NotPossible) -> Response:
     """An operator asked for what cannot be done now."""
     return Conflict(str(error)).response()
@@ -73,6 +80,7 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     RequestValidationError: invalid_request,
     DatabaseUnavailable: database_away,
     NotKnown: not_known,
+    errors.Gone: gone,
     NotPossible: not_possible,
     DoesNotFit: does_not_fit,
 }

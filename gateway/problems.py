@@ -6,6 +6,7 @@
     ├── NotFound          404  nothing is at this address
     ├── MethodNotAllowed  405  something is, but not for this method
     ├── Conflict          409  what is there now does not allow it
+    ├── Gone              410  something was at this address
     ├── BodyTooLarge      413
     ├── UnsupportedMedia  415  the body is not sent as application/json
     ├── Invalid           422  the request is understood, and a value in it is wrong
@@ -78,6 +79,10 @@ class MethodNotAllowed(Problem, kind="method-not-allowed", status=405):
 
 class Conflict(Problem, kind="conflict", status=409):
     """The present state does not allow this."""
+
+
+class Gone(Problem, kind="gone", status=410):
+    """Nothing is here any more."""
 
 
 class BodyTooLarge(Problem, kind="body-too-large", status=413):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -90,10 +90,12 @@ class DeliveryContext:
         return found
 
     def publish(self, event: Event, at: datetime | None = None) -> str:
-        """Add an event to the outbox, its cause being this one."""
-        envelope = announce(
-            event, source=f"/consumers/{self.consumer}", cause=self.envelope, traceparent=self.envelope.traceparent
-        )
+        """Add an event to the outbox, its cause being this one; what is announced for later happens then."""
+        if at is not None and at.utcoffset() is None:
+            raise ValueError("context.publish: give `at` a zone, as in datetime.now(UTC) + timedelta(hours=1).")
+        later = at if at is not None and at > datetime.now(UTC) else None
+        source, trace = f"/consumers/{self.consumer}", self.envelope.traceparent
+        envelope = announce(event, source=source, cause=self.envelope, time=later, traceparent=trace)
         self.published.append((envelope, at))
         return envelope.id
 

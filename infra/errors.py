@@ -15,6 +15,7 @@
     ├── Busy                          another delivery of the same event is at work
     ├── LeaseLost                     another process has taken the lease over
     ├── NotKnown                      an operator named something that does not exist
+    │   └── Gone                      it did exist
     ├── NotPossible                   an operator asked for what the present state does not allow
     └── EffectError                   an effect that did not happen
         ├── EffectRefused             refused for good: a further try is useless
@@ -84,6 +85,10 @@ class LeaseLost(TidingsError):
 
 class NotKnown(TidingsError):
     """What an operator named does not exist."""
+
+
+class Gone(NotKnown):
+    """What an operator named is there no more, and will not come again."""
 
 
 class NotPossible(TidingsError):

@@ -96,7 +96,15 @@ class Context(Protocol):
         """
 
     def publish(self, event: Event, at: datetime | None = None) -> str:
-        """Add an event to the outbox, its cause being this one; `at` holds it back until then. Gives its id."""
+        """Add an event to the outbox, its cause being this one. Gives its id.
+
+        `at`, a moment with its zone, holds it back until then, over restarts of everything; that is its `time`, too.
+        While it waits, operators see it in `GET /events?state=waiting`, and may move or cancel it. Its consumers hear
+        of it as soon as that moment has come; one in the past means at once.
+
+        Raises:
+            ValueError: `at` has no zone.
+        """
 
     def perform(self, effect: str, **arguments: Any) -> None:
         """Intend any other effect: a function registered under this durable name, called after the commit."""

@@ -1,55 +1,66 @@
-"""Events as the operator sees them: where they are, and what became of them at each consumer."""
+"""Events over HTTP: which are asked for, and what operators announce themselves."""
 
-from datetime import datetime
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.pages import Moment, Paging, Text
-from infra.recovery.deliveries import Delivery
-
-
-class EventHead(BaseModel):
-    """What the envelope says."""
-
-    id: str
-    type: str
-    source: str
-    subject: str | None = None
-    time: datetime
-    correlation_id: str
-    causation_id: str | None = None
-    replay_of: str | None = Field(default=None, description="The event that an operator replaced by this one.")
-    traceparent: str | None = None
-
-
-class EventItem(EventHead):
-    """A published event in the log."""
-
-    position: int
-    published_at: datetime
-
-
-class EventStory(EventHead):
-    """Everything about one event."""
-
-    state: Literal["accepted", "waiting", "set-aside", "published"] = Field(
-        description="accepted: not yet confirmed by the broker; waiting: for `available_at`; "
-        "set-aside: the broker refuses it again and again; published: the broker has it."
-    )
-    accepted_at: datetime | None = Field(default=None, description="While it is not published.")
-    available_at: datetime | None = Field(default=None, description="Not published before; null when at once.")
-    attempts: int = Field(default=0, description="Failed tries to publish it.")
-    error: str | None = Field(default=None, description="Why the last try failed.")
-    position: int | None = None
-    published_at: datetime | None = None
-    data: dict[str, Any]
-    deliveries: list[Delivery]
+from infra.announcing.times import AvailableAt, Delay
+from infra.announcing.views import STATES, EventState
 
 
 class EventFilter(Paging):
     """Which events."""
 
+    state: EventState = Field(
+        default="published",
+        description=f"{STATES} Those that are published are listed newest first, others next first.",
+    )
     type: Text | None = Field(default=None, examples=["user.registered"])
     subject: Text | None = None
-    since: Moment | None = Field(default=None, description="Published at this moment or after it.")
+    since: Moment | None = Field(
+        default=None,
+        description="Published at this moment or after it; of those that wait: due then; of others: accepted then.",
+    )
+    until: Moment | None = Field(default=None, description="The same before this moment.")
+
+
+class When(BaseModel, extra="forbid", frozen=True):
+    """When an event is to be published."""
+
+    available_at: AvailableAt | None = Field(
+        default=None, description="Not before; one in the past means at once, and a year ahead is the most."
+    )
+    delay: Delay | None = None
+
+    @field_validator("delay")
+    @classmethod
+    def _not_both(cls, delay: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        if delay is not None and info.data.get("available_at") is not None:
+            raise PydanticCustomError("both", "Give available_at or delay, not both.")
+        return delay
+
+
+class NewEvent(When):
+    """An event that an operator announces."""
+
+    type: Text = Field(examples=["user.registered"])
+    data: dict[str, Any] = Field(description="As the newest version of the type has it.")
+    subject: Text | None = Field(
+        default=None, description="Whom or what it is about, where the type does not say which of its data does."
+    )
+    why: Text | None = Field(default=None, description="For the audit.")
+
+
+class Move(When):
+    """To when an event that waits is moved."""
+
+    why: Text | None = Field(default=None, description="For the audit.")
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if self.available_at is None and self.delay is None:
+            raise PydanticCustomError("when", "Give available_at or delay.")
+        return self

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, select
 from sqlmodel import Session
 
 from infra.database import leases, outbox
@@ -47,6 +48,23 @@ _FROM = (
     .limit(1)
 )
 _LOGGED = select(_LOG.c.event_id).where(_LOG.c.event_id.in_(bindparam("events", expanding=True)))
+
+
+#: Lists look so much further than their bounds, and then at each time: a clock that is stepped by an hour, as happens,
+#: leaves the log out of order for that long.
+_STEPPED = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events of the log; what is None does not matter."""
+
+    type: str | None = None
+    subject: str | None = None
+    #: Published at this moment or later …
+    since: datetime | None = None
+    #: … and before this one.
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +115,17 @@ def at(session: Session, positions: Collection[int]) -> list[Logged]:
     return [Logged(*row) for row in session.connection().execute(_AT, {"positions": list(positions)})]
 
 
+def page(session: Session, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Any]:
+    """Position, time and body of events, the last published first, from before this position on."""
+    query = select(_LOG.c.position, _LOG.c.published_at, _LOG.c.body).where(*_bounds(session, wanted))
+    equal = {"type": wanted.type, "subject": wanted.subject}
+    query = query.where(*(_LOG.c[name] == value for name, value in equal.items() if value is not None))
+    if before is not None:
+        query = query.where(_LOG.c.position < before)
+    rows: Sequence[Any] = session.connection().execute(query.order_by(_LOG.c.position.desc()).limit(limit)).all()
+    return rows
+
+
 def last_position(session: Session) -> int:
     """Position of the newest event, 0 while there is none."""
     return int(session.connection().execute(_LAST).scalar_one())
@@ -117,3 +146,22 @@ def position_at(session: Session, moment: datetime) -> int:
         else:
             high = middle - 1
     return max(low, 0)
+
+
+def _bounds(session: Session, wanted: Filter) -> list[ColumnElement[bool]]:
+    """Its times, and between which positions they are to be found: no index is on the times."""
+    bounds = []
+    if wanted.since is not None:
+        first = position_at(session, _shifted(wanted.since, -_STEPPED))
+        bounds += [_LOG.c.published_at >= wanted.since, _LOG.c.position > first]
+    if wanted.until is not None:
+        last = position_at(session, _shifted(wanted.until, _STEPPED))
+        bounds += [_LOG.c.published_at < wanted.until, _LOG.c.position <= last]
+    return bounds
+
+
+def _shifted(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:
+        return moment

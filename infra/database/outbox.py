@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from events.envelope import Envelope, encode
 from infra.database.engine import ADDED_EVENTS
-from infra.database.tables import Outbox, table
+from infra.database.tables import Outbox, UtcDateTime, table
 
 #: `available_at` of every event that need not wait: a constant, so that their order is the order of their sequence.
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,9 +20,17 @@ _OUTBOX = table(Outbox)
 ORDER = (_OUTBOX.c.available_at, _OUTBOX.c.sequence)
 #: Nobody asks for the sequence, so the database need not give it back.
 _ADD = insert(_OUTBOX).inline()
+#: It had to wait, and nobody has released it: it may still be moved or cancelled.
+IS_HELD = and_(_OUTBOX.c.available_at > AT_ONCE, _OUTBOX.c.released_at.is_(None))
 _DUE = (
     select(
-        _OUTBOX.c.sequence, _OUTBOX.c.event_id, _OUTBOX.c.type, _OUTBOX.c.subject, _OUTBOX.c.body, _OUTBOX.c.attempts
+        _OUTBOX.c.sequence,
+        _OUTBOX.c.event_id,
+        _OUTBOX.c.type,
+        _OUTBOX.c.subject,
+        _OUTBOX.c.body,
+        _OUTBOX.c.attempts,
+        IS_HELD.label("held"),
     )
     .where(_OUTBOX.c.set_aside.is_(False), _OUTBOX.c.available_at <= bindparam("now"))
     .order_by(*ORDER)
@@ -39,6 +47,13 @@ _BLAME = (
         error=bindparam("text"),
         set_aside=case((_OUTBOX.c.attempts + 1 >= bindparam("most"), True), else_=False),
     )
+)
+_RELEASE = (
+    update(_OUTBOX)
+    .where(_OUTBOX.c.sequence.in_(bindparam("rows", expanding=True)), IS_HELD)
+    .where(_OUTBOX.c.available_at <= bindparam("now", type_=UtcDateTime))
+    .values(released_at=bindparam("now", type_=UtcDateTime))
+    .returning(_OUTBOX.c.sequence, _OUTBOX.c.body)
 )
 _REMOVE = delete(_OUTBOX).where(_OUTBOX.c.sequence.in_(bindparam("rows", expanding=True)))
 _WAITING = select(func.count(), func.min(_OUTBOX.c.added_at)).where(
@@ -58,6 +73,8 @@ class Due:
     subject: str | None
     body: str
     attempts: int
+    #: It had to wait until now: to be released before it is published.
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,15 @@ def due(
     statement = _passing_over(without_types, without_rows) if held else _DUE
     rows = session.connection().execute(statement, {"now": now or datetime.now(UTC), "most": limit})
     return [Due(*row) for row in rows]
+
+
+def release(session: Session, sequences: Sequence[int]) -> dict[int, str]:
+    """Let the relay publish rows that had to wait and are due; from the commit on nobody may move or cancel them.
+
+    Gives those rows with their bodies. What was cancelled or moved since it was read is not among them.
+    """
+    rows = session.connection().execute(_RELEASE, {"rows": sequences, "now": datetime.now(UTC)})
+    return {row.sequence: row.body for row in rows}
 
 
 def next_at(session: Session, *, now: datetime | None = None) -> datetime | None:
@@ -147,6 +173,8 @@ def _passing_over(types: Collection[str], rows: Collection[int]) -> Select[Any]:
 
 
 def _row(envelope: Envelope, available_at: datetime | None) -> dict[str, Any]:
+    if available_at is not None and available_at.utcoffset() is None:
+        raise ValueError("An event can only be held back until a time that has a zone.")
     return {
         "event_id": envelope.id,
         "type": envelope.type,

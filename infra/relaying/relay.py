@@ -26,7 +26,7 @@ from infra.errors import (
 )
 from infra.faults import failpoint
 from infra.rabbitmq.publisher import Publisher, event_message
-from infra.relaying import batches, emptying, faltering
+from infra.relaying import batches, emptying, faltering, releasing
 from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
 from infra.relaying.pace import Pace
@@ -51,6 +51,8 @@ SET_ASIDE_AFTER = 10
 SETTLE_AFTER = 0.005
 #: Seconds between two looks into the outbox, for rows whose ring was lost.
 POLL = 5.0
+#: The same while an event waits for its time: the clock that says when may be stepped meanwhile.
+CLOCK_POLL = 1.0
 #: Seconds between two looks at whether a conflict on the broker is put right.
 CONFLICT_POLL = 10.0
 
@@ -163,7 +165,8 @@ class Relay:
     async def _publish(self, rows: Sequence[Due]) -> None:
         together, alone = self._holds.choose(rows)
         tries = [together[:1] if self._one_by_one else together, *([row] for row in alone)]
-        for batch in tries:
+        for tried in tries:
+            batch = await releasing.released(self._database, tried)
             result = await batches.publish(batch, self._send)
             failpoint("relay.after-confirm")
             await asyncio.sleep(SETTLE_AFTER)
@@ -237,7 +240,7 @@ class Relay:
         """Until somebody wakes us, something that waited is due, or it is time for a look."""
         seconds = [POLL]
         if upcoming is not None:
-            seconds.append((upcoming - datetime.now(UTC)).total_seconds())
+            seconds.append(min(CLOCK_POLL, (upcoming - datetime.now(UTC)).total_seconds()))
         seconds += [held for held in (self._holds.seconds(), self._resending.seconds()) if held is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(seconds))):
