@@ -41,6 +41,7 @@ NAMES = frozenset(
         "scheduler.before-insert",
         "scheduler.after-insert",
         "scheduler.after-commit",
+        "cleaning.between-batches",
     }
 )
 

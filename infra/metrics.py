@@ -30,6 +30,7 @@ RESENT = Gauge("tidings_resent_events", "Lost events that the sweep has sent aga
 UNSETTLED = Gauge("tidings_unsettled_rows", "Events that the sweep watches one by one.", ["consumer"])
 ROAD = Gauge("tidings_road_seconds", "From a heartbeat's due time to its arrival at its consumer, the last one's.")
 SCHEDULES_SILENT = Gauge("tidings_schedules_silent", "Schedules that have not fired for more than two periods.")
+ROWS_REMOVED = Counter("tidings_rows_removed", "Old rows that the cleaning removed.", ["table"])
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
 RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
 

@@ -19,12 +19,14 @@ def upgrade() -> None:
     _health()
     _later()
     _lists()
+    op.create_index("idempotency_created", "idempotency", ["created_at"])
 
 
 def downgrade() -> None:
     """Take them away."""
     _lists_before()
     op.drop_column("outbox", "released_at")
+    op.drop_index("idempotency_created", "idempotency")
     op.drop_table("health")
     for name in ("schedule_run_operation", "schedule_run_special", "schedule_run_ordered"):
         op.drop_index(name, "schedule_run")

@@ -1,0 +1,121 @@
+"""A pass of the cleaning: in small transactions with rests between them, so that whoever else writes hardly waits."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from math import inf
+
+import structlog
+
+from infra import metrics
+from infra.cleaning import planning
+from infra.cleaning.planning import Task
+from infra.database.engine import Database
+from infra.database.walks import Slice
+from infra.faults import failpoint
+from infra.retention import Retention
+
+#: Rows that are looked at together, and that one transaction removes.
+BATCH = 500
+#: How long it rests after each transaction, by how long that took.
+REST = 1.0
+#: The tables that the cleaning takes rows from.
+TABLES = (
+    "event_log", "inbox", "effect", "dead_letter", "activity", "schedule_run", "schedule_gap", "idempotency",
+    "operation", "audit", "unsettled", "resend",
+)  # fmt: skip
+
+_log = structlog.get_logger(__name__)
+#: Told after each transaction: the table, and its rows so far.
+Tell = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What a pass has removed, or would."""
+
+    #: By table.
+    removed: Mapping[str, int]
+    seconds: float
+    #: All was walked through; else the time was up.
+    is_complete: bool
+    #: Consumers because of which events stay in the log that are old enough to go.
+    waits_for: list[str]
+
+
+class Cleaning:
+    """Removes what is older than it has to be kept; two at once, or one after a crash, do no harm."""
+
+    def __init__(self, database: Database, retention: Retention) -> None:
+        self._database = database
+        self._retention = retention
+
+    def run(
+        self, *, seconds: float = inf, tables: Collection[str] = TABLES, tell: Tell = lambda _, __: None
+    ) -> Cleaned:
+        """One pass, for so many seconds at most."""
+        began = time.monotonic()
+        plan = self._plan(as_if_gone=False)
+        removed: Counter[str] = Counter()
+        is_complete = True
+        for task in plan.tasks:
+            if task.walk.table in tables:
+                is_complete = is_complete and self._walk(task, began + seconds, removed, tell)
+        for name, rows in removed.items():
+            _log.info("old rows removed", table=name, rows=rows)
+        return Cleaned(+removed, round(time.monotonic() - began, 3), is_complete, plan.waits_for)
+
+    def count(self, *, tables: Collection[str] = TABLES, tell: Tell = lambda _, __: None) -> Cleaned:
+        """Count what a pass would remove, the effects aside."""
+        began = time.monotonic()
+        plan = self._plan(as_if_gone=True)
+        found: Counter[str] = Counter()
+        for task in plan.tasks:
+            if task.walk.table in tables:
+                self._count(task, found, tell)
+        return Cleaned(+found, round(time.monotonic() - began, 3), is_complete=True, waits_for=plan.waits_for)
+
+    def _plan(self, *, as_if_gone: bool) -> planning.Plan:
+        with self._database.reading() as session:
+            return planning.draw(session, self._retention, datetime.now(UTC), as_if_gone=as_if_gone)
+
+    def _walk(self, task: Task, until: float, removed: Counter[str], tell: Tell) -> bool:
+        """Go through a table; False when the time was up before its end."""
+        after = task.first
+        while time.monotonic() < until:
+            found = self._look(task, after)
+            if found is None:
+                return True
+            if found.count:
+                self._remove(task, found, removed)
+                tell(task.walk.table, removed[task.walk.table])
+            after = found.end
+        return False
+
+    def _count(self, task: Task, found: Counter[str], tell: Tell) -> None:
+        after = task.first
+        while (part := self._look(task, after)) is not None:
+            found[task.walk.table] += part.count
+            tell(task.walk.table, found[task.walk.table])
+            after = part.end
+
+    def _look(self, task: Task, after: object) -> Slice | None:
+        with self._database.reading() as session:
+            return task.walk.look(session, after, BATCH, task.values)
+
+    def _remove(self, task: Task, found: Slice, removed: Counter[str]) -> None:
+        remove = partial(task.walk.remove, found=found, most=BATCH, values=task.values)
+        went = BATCH
+        while went >= BATCH:
+            began = time.monotonic()
+            with self._database.transaction() as session:
+                rows = remove(session)
+            went = rows[task.walk.table]
+            removed.update(rows)
+            for name, number in rows.items():
+                metrics.ROWS_REMOVED.labels(name).inc(number)
+            failpoint("cleaning.between-batches")
+            time.sleep((time.monotonic() - began) * REST)
