@@ -4,21 +4,19 @@ import json
 import os
 import re
 import secrets
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, PlainValidator, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from infra import retention
 from infra.errors import ConfigurationError
 from infra.hosts import each
-from infra.retention import Retention
+from infra.retention import KeepSettings
 
 #: What the URL of a server looks like, and its schemes.
 _SERVERS = {
@@ -33,17 +31,7 @@ _LONGEST_ADDRESS = 254
 _NOBODYS = "operator@tidings.example"
 
 
-def _duration(value: object) -> timedelta:
-    try:
-        return value if isinstance(value, timedelta) else retention.read(str(value))
-    except ValueError as error:
-        raise PydanticCustomError("duration", "{what}", {"what": str(error)}) from None
-
-
-Kept = Annotated[timedelta, PlainValidator(_duration)]
-
-
-class Settings(BaseSettings):
+class Settings(KeepSettings, BaseSettings):
     """What a program of Tidings needs to know: variables `TIDINGS_…`, else what `./tidings up` runs here."""
 
     model_config = SettingsConfigDict(env_prefix="TIDINGS_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -72,22 +60,8 @@ class Settings(BaseSettings):
     consumer_packages: str = ""
     #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
     sweep_grace: float = Field(default=60.0, gt=0, le=86_400)
-<<<<<<< HEAD
     #: Seconds for which something must be found failing, or well again, before it is told: see `infra.watching`.
     health_patience: float = Field(default=50.0, gt=0, le=86_400)
-=======
-    #: How long rows are kept: `12h`, `30d`, `52w`, or `0` for ever; see `infra.retention`.
-    keep_event_log: Kept = timedelta(days=90)
-    #: Longer than the event log, or what is sent again would be handled again. Unset: ten days longer.
-    keep_inbox: Kept | None = None
-    #: Closed ones; as long as the event log at least. Unset: just as long.
-    keep_dead_letters: Kept | None = None
-    keep_activity: Kept = timedelta(days=90)
-    keep_schedule_runs: Kept = timedelta(days=30)
-    keep_idempotency: Kept = timedelta(days=7)
-    keep_operations: Kept = timedelta(days=90)
-    keep_audit: Kept = timedelta(days=365)
->>>>>>> 4683363 (The cleaning: old rows go in small transactions, and nothing goes that a sweep or a replay needs)
     #: A fault to inject, `name[@where]:nth:exit|raise|sleep`: see `infra.faults`. For tests and drills only.
     fault: str | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -101,7 +75,6 @@ class Settings(BaseSettings):
             return value
         raise PydanticCustomError("url", "it must look like {example}", {"example": example})
 
-<<<<<<< HEAD
     @field_validator("operator_email")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
@@ -121,36 +94,6 @@ class Settings(BaseSettings):
     def operator(self) -> str | None:
         """Whom reports and alerts are mailed to; None: nobody."""
         return self.operator_email or (_NOBODYS if self.smtp_url is None else None)
-=======
-    @field_validator("keep_inbox", "keep_dead_letters")
-    @classmethod
-    def _outlives_the_log(cls, value: timedelta | None, field: ValidationInfo) -> timedelta | None:
-        log: timedelta | None = field.data.get("keep_event_log")
-        by = retention.MARGIN if field.field_name == "keep_inbox" else timedelta()
-        if value is None or log is None or value >= retention.longer(log, by):
-            return value
-        least = "a day longer than" if by else "as long as"
-        raise PydanticCustomError(
-            "outlived",
-            "it must be at least {least} TIDINGS_KEEP_EVENT_LOG ({log}), or unset",
-            {"least": least, "log": retention.write(log)},
-        )
-
-    @property
-    def retention(self) -> Retention:
-        """How long everything is kept."""
-        log = self.keep_event_log
-        return Retention(
-            event_log=log,
-            inbox=self.keep_inbox or retention.longer(log, retention.BEYOND),
-            dead_letters=self.keep_dead_letters or log,
-            activity=self.keep_activity,
-            schedule_runs=self.keep_schedule_runs,
-            idempotency=self.keep_idempotency,
-            operations=self.keep_operations,
-            audit=self.keep_audit,
-        )
->>>>>>> 4683363 (The cleaning: old rows go in small transactions, and nothing goes that a sweep or a replay needs)
 
     @cached_property
     def database(self) -> str:

@@ -92,7 +92,8 @@ class Context(Protocol):
     def provided(self, kind: type[T]) -> T:
         """What the program was put together with, asked for by its class: `Settings`, `Database`, `Checks`.
 
-        The database is for reading much or slowly, outside of the delivery's transaction.
+        The database is for what takes long, in transactions of its own, before the delivery's begins: reading much, or
+        changing so much that it goes piece by piece.
         """
 
     def publish(self, event: Event, at: datetime | None = None) -> str:

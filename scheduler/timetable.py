@@ -8,6 +8,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from events.cleaning import CleaningRequested
 from events.clock import DayEnded, HeartbeatTicked
 from events.envelope import Event
 
@@ -44,5 +45,11 @@ TIMETABLE = (
         CronTrigger(hour=0, minute=0, timezone=UTC),
         lambda due: DayEnded(day=(due.astimezone(UTC) - timedelta(days=1)).date()),
         "Tells that a day (UTC) is over.",
+    ),
+    Schedule(
+        "cleaning",
+        CronTrigger(minute=17, timezone=UTC),
+        lambda due: CleaningRequested(due_at=due),
+        "Has old rows removed, see TIDINGS_KEEP_….",
     ),
 )

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
 
@@ -49,21 +49,23 @@ class Cleaned:
 class Cleaning:
     """Removes what is older than it has to be kept; two at once, or one after a crash, do no harm."""
 
-    def __init__(self, database: Database, retention: Retention) -> None:
+    def __init__(self, database: Database, retention: Retention, *, ahead: timedelta = timedelta()) -> None:
+        """Remember; `ahead` is by how much it shall be later than it is, for whoever asks what will go then."""
         self._database = database
         self._retention = retention
+        self._ahead = ahead
 
     def run(
         self, *, seconds: float = inf, tables: Collection[str] = TABLES, tell: Tell = lambda _, __: None
     ) -> Cleaned:
-        """One pass, for so many seconds at most."""
+        """One pass; when so many seconds are over, a slice of each table that is left is its last."""
         began = time.monotonic()
         plan = self._plan(as_if_gone=False)
         removed: Counter[str] = Counter()
         is_complete = True
         for task in plan.tasks:
             if task.walk.table in tables:
-                is_complete = is_complete and self._walk(task, began + seconds, removed, tell)
+                is_complete &= self._walk(task, began + seconds, removed, tell)
         for name, rows in removed.items():
             _log.info("old rows removed", table=name, rows=rows)
         return Cleaned(+removed, round(time.monotonic() - began, 3), is_complete, plan.waits_for)
@@ -80,20 +82,19 @@ class Cleaning:
 
     def _plan(self, *, as_if_gone: bool) -> planning.Plan:
         with self._database.reading() as session:
-            return planning.draw(session, self._retention, datetime.now(UTC), as_if_gone=as_if_gone)
+            return planning.draw(session, self._retention, datetime.now(UTC) + self._ahead, as_if_gone=as_if_gone)
 
     def _walk(self, task: Task, until: float, removed: Counter[str], tell: Tell) -> bool:
         """Go through a table; False when the time was up before its end."""
         after = task.first
-        while time.monotonic() < until:
-            found = self._look(task, after)
-            if found is None:
-                return True
+        while (found := self._look(task, after)) is not None:
             if found.count:
                 self._remove(task, found, removed)
                 tell(task.walk.table, removed[task.walk.table])
+            if time.monotonic() > until:
+                return False
             after = found.end
-        return False
+        return True
 
     def _count(self, task: Task, found: Counter[str], tell: Tell) -> None:
         after = task.first

@@ -35,6 +35,7 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
         ("activity-log", ("#",)),
         ("health-alert", ("health.changed",)),
         ("health-check", ("minute.passed",)),
+        ("cleaning", ("cleaning.requested",)),
         ("heartbeat", ("heartbeat.ticked",)),
         ("welcome-email", ("user.registered",)),
     } <= {(each.consumer, each.types) for each in recorded()}

@@ -14,7 +14,7 @@ moments = st.datetimes(datetime(2021, 1, 1), datetime(2099, 1, 1), timezones=st.
 
 def test_the_names_are_written_out_and_last() -> None:
     """They are part of the events' ids: a renamed schedule would announce its last due time again."""
-    assert {"heartbeat", "day-end"} == set(BY_NAME)
+    assert {"heartbeat", "day-end", "cleaning"} == set(BY_NAME)
 
 
 @given(moments)

@@ -71,3 +71,5 @@ CLOCK = (
     Point("scheduler.after-commit", {"runs": 1}),
 )
 EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *REPLAYED, *CLOCK)
+#: Those that have tests of their own: the cleaning dies with old rows around it (tests/infra/cleaning/test_killed.py).
+ELSEWHERE = frozenset({"cleaning.between-batches"})
