@@ -37,6 +37,7 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
         ("health-check", ("minute.passed",)),
         ("cleaning", ("cleaning.requested",)),
         ("heartbeat", ("heartbeat.ticked",)),
+        ("silence-alert", ("schedule.recovered", "schedule.stalled")),
         ("welcome-email", ("user.registered",)),
     } <= {(each.consumer, each.types) for each in recorded()}
 

@@ -10,8 +10,8 @@ from tests.waiting import until
 DRAIN = 40.0
 #: Looks in a row, some 20 ms each, before a queue counts as empty: an ack waits that long for others to go with it.
 LOOKS = 10
-#: Who takes the ticks of the clock.
-_OF_TICKS = ("activity-log", batches.CONSUMER)
+#: Who takes the ticks of the clock, and what tells of their silence.
+_OF_TICKS, _OF_SILENCES = ("activity-log", batches.CONSUMER), ("activity-log", "silence-alert")
 
 
 def recover(site: Site) -> None:
@@ -28,7 +28,7 @@ def check(site: Site) -> None:
     seen, accepted = site.witnesses, {person.email: event_id for person, event_id in site.accepted.items()}
     people, ticks = set(accepted.values()), set(seen.runs())
     assert accepted == seen.users()
-    assert Counter(people | ticks) == seen.published() == seen.activity()
+    assert Counter(people | ticks | set(seen.silences())) == seen.published() == seen.activity()
     assert Counter(_rows_due(site, ticks)) == seen.journal()
     assert _letters(site) == seen.dead_letters()
     assert not seen.unsent()
@@ -62,6 +62,7 @@ def _settled(site: Site) -> bool:
     dead = _hopeless(site)
     deliveries = {(event_id, consumer) for event_id in site.accepted.values() for consumer in CONSUMERS}
     deliveries |= {(event_id, consumer) for event_id in site.witnesses.runs() for consumer in _OF_TICKS}
+    deliveries |= {(event_id, consumer) for event_id in site.witnesses.silences() for consumer in _OF_SILENCES}
     return {delivery: "dead" if delivery in dead else "handled" for delivery in deliveries} == states
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from events.schedules import ScheduleRecovered, ScheduleStalled
 from infra.database.engine import Database
 from infra.database.recovery_tables import DeadLetter, Resend
 from infra.database.tables import Activity, Effect, EventLog, Inbox, Outbox, ScheduleRun, User, table
@@ -37,6 +38,12 @@ class Witnesses:
     def runs(self) -> list[str]:
         """The events of all due times in the scheduler's ledger."""
         return [str(row[0]) for row in self._rows(select(_RUN.c.event_id))]
+
+    def silences(self) -> list[str]:
+        """The events that tell of the clock, while nothing runs it: they are in the log, if it took that long."""
+        log = table(EventLog)
+        told = log.c.type.in_((ScheduleStalled.TYPE, ScheduleRecovered.TYPE))
+        return [str(row[0]) for row in self._rows(select(log.c.event_id).where(told))]
 
     def outbox(self) -> list[str]:
         """Events that the broker has not confirmed, or of which nobody knows that it did."""
