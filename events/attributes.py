@@ -1,8 +1,9 @@
 """What the attributes of a CloudEvents envelope look like: text, ids, times and the trace."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeGuard
+from uuid import UUID
 
 #: Characters. An indexed subject must fit into a B-tree entry of PostgreSQL (2,704 bytes) at 4 bytes each.
 LONGEST_TEXT = 500
@@ -18,6 +19,8 @@ _TIME = re.compile(
 )
 # https://www.w3.org/TR/trace-context/#traceparent-header: version ff and ids of zeros are invalid.
 _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def is_text(value: object) -> TypeGuard[str]:
@@ -48,3 +51,8 @@ def read_time(value: object) -> datetime | None:
 def write_time(moment: datetime) -> str:
     """RFC 3339 in UTC with all six digits, so that times sort as text too."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+
+
+def lowest_id(moment: datetime) -> str:
+    """An id below all that are made from this millisecond on, and above those made before (RFC 9562, section 5.7)."""
+    return str(UUID(int=max(0, (moment - _EPOCH) // _MILLISECOND) << 80))

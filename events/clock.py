@@ -26,6 +26,13 @@ class MinutePassed(Event, type="minute.passed", version=1):
     due_at: AwareDatetime
 
 
+class HourPassed(Event, type="hour.passed", version=1):
+    """A window of time is over, an hour as a rule: from `since` on, and before `until`, where the next one begins."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+
+
 class DayEnded(Event, type="day.ended", version=1, subject="day"):
     """A calendar day is over in the time zone of its schedule."""
 

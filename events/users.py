@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from events.envelope import Event
 
@@ -25,3 +25,22 @@ class UserRegistered(Event, type="user.registered", version=1, subject="user_id"
     user_id: UUID
     name: Name
     email: Email
+
+
+class UserWeekPassed(Event, type="user.week.passed", version=1, subject="user_id"):
+    """Somebody has had an account for a week."""
+
+    user_id: UUID
+    name: Name
+    #: The address as it was registered.
+    email: Email
+    registered_at: AwareDatetime
+
+
+class ReminderPageEnded(Event, type="reminder.page.ended", version=1):
+    """The users of a week ago are more than one delivery takes: the next one goes on behind the last."""
+
+    #: End of the window of time, as in the `hour.passed` that began it.
+    until: AwareDatetime
+    #: Id of the last user that was looked at.
+    last: UUID

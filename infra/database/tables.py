@@ -45,6 +45,8 @@ class User(SQLModel, table=True):
     registered_at: datetime = Field(sa_type=UtcDateTime)
     #: The event that announced it.
     event_id: str
+    #: When it was announced that a week had passed since.
+    reminded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Subscription(SQLModel, table=True):

@@ -38,6 +38,8 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
         ("cleaning", ("cleaning.requested",)),
         ("heartbeat", ("heartbeat.ticked",)),
         ("silence-alert", ("schedule.recovered", "schedule.stalled")),
+        ("reminder-email", ("user.week.passed",)),
+        ("reminders", ("hour.passed", "reminder.page.ended")),
         ("welcome-email", ("user.registered",)),
     } <= {(each.consumer, each.types) for each in recorded()}
 

@@ -26,8 +26,11 @@ def test_event_types_are_durable_names() -> None:
         "day.ended": ("DayEnded", 1, "day"),
         "health.changed": ("HealthChanged", 1, "component"),
         "heartbeat.ticked": ("HeartbeatTicked", 1, None),
+        "hour.passed": ("HourPassed", 1, None),
         "minute.passed": ("MinutePassed", 1, None),
+        "reminder.page.ended": ("ReminderPageEnded", 1, None),
         "user.registered": ("UserRegistered", 1, "user_id"),
+        "user.week.passed": ("UserWeekPassed", 1, "user_id"),
     }.items() <= declared.items()
 
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _schedules()
     _runs()
     _health()
+    _users()
     _later()
     _lists()
     op.create_index("idempotency_created", "idempotency", ["created_at"])
@@ -27,6 +28,7 @@ def downgrade() -> None:
     _lists_before()
     op.drop_column("outbox", "released_at")
     op.drop_index("idempotency_created", "idempotency")
+    op.drop_column("users", "reminded_at")
     op.drop_table("health")
     for name in ("schedule_run_operation", "schedule_run_special", "schedule_run_ordered"):
         op.drop_index(name, "schedule_run")
@@ -96,6 +98,10 @@ def _health() -> None:
         sa.Column("detail", sa.String(), nullable=False),
         sa.Column("doubted_since", TIME),
     )
+
+
+def _users() -> None:
+    op.add_column("users", sa.Column("reminded_at", TIME))
 
 
 def _later() -> None:

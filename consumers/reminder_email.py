@@ -1,0 +1,10 @@
+"""Mail each user, a week after they registered."""
+
+from events.users import UserWeekPassed
+from infra.subscriptions import Context, subscribe
+
+
+@subscribe("reminder-email", to=UserWeekPassed)
+def mail_reminder(event: UserWeekPassed, context: Context) -> None:
+    """Intend the mail."""
+    context.mail.send("reminder", to=event.email, name=event.name, day=f"{event.registered_at:%Y-%m-%d}")
