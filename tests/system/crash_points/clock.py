@@ -2,15 +2,15 @@
 
 import asyncio
 
-from events.clock import HeartbeatTicked
 from infra import faults, logs
 from infra.settings import load
 from scheduler.program import run
 from scheduler.timetable import Schedule, every
+from tests.system.crash_points.ticks import CrashClockTicked
 
 SCHEDULE = "crash-clock"
 TIMETABLE = (
-    Schedule(SCHEDULE, every(seconds=1), lambda due: HeartbeatTicked(due_at=due), "Ticks for the crash points."),
+    Schedule(SCHEDULE, every(seconds=1), lambda due: CrashClockTicked(due_at=due), "Ticks for the crash points."),
 )
 
 if __name__ == "__main__":

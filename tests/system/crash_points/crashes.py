@@ -100,7 +100,7 @@ def _have_replayed(site: Site, people: Sequence[Person]) -> None:
 def _look(point: Point, look: Callable[[], dict[str, object]]) -> None:
     """The broker needs a moment to see that a connection is gone."""
     with suppress(AssertionError):
-        until(lambda: point.left.items() <= look().items(), seconds=5)
+        until(lambda: point.left.items() <= look().items(), seconds=20)
     seen = look()
     assert point.left == {fact: seen[fact] for fact in point.left}
 

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Sequence
 
-from events.clock import HeartbeatTicked
 from events.users import UserRegistered
 from infra.subscriptions import Batch, Context, subscribe
 from tests.drill.journal import ADD
+from tests.system.crash_points.ticks import CrashClockTicked
 
 CONSUMER = "crash-batch"
 
 
-@subscribe(CONSUMER, to=(UserRegistered, HeartbeatTicked), batch=Batch(size=50, wait=0.05))
+@subscribe(CONSUMER, to=(UserRegistered, CrashClockTicked), batch=Batch(size=50, wait=0.05))
 def write(batch: Sequence[Context]) -> None:
     """A row for each."""
     for one in batch:
