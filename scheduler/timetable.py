@@ -9,7 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from events.cleaning import CleaningRequested
-from events.clock import DayEnded, HeartbeatTicked
+from events.clock import DayEnded, HeartbeatTicked, HourPassed, MinutePassed
 from events.envelope import Event
 
 #: Where all intervals are counted from, so that every replica has the same due times.
@@ -45,6 +45,18 @@ TIMETABLE = (
         CronTrigger(hour=0, minute=0, timezone=UTC),
         lambda due: DayEnded(day=(due.astimezone(UTC) - timedelta(days=1)).date()),
         "Tells that a day (UTC) is over.",
+    ),
+    Schedule(
+        "health-check",
+        every(minutes=1),
+        lambda due: MinutePassed(due_at=due),
+        "Has broker, database and mail server looked at.",
+    ),
+    Schedule(
+        "reminders",
+        every(hours=1),
+        lambda due: HourPassed(since=due - timedelta(hours=1), until=due),
+        "Has the users reminded who registered a week ago.",
     ),
     Schedule(
         "cleaning",
