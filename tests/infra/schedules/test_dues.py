@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -71,6 +71,7 @@ def triggers(draw: st.DrawFn, zone: str) -> Every | Cron | Daily:
     )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_both_directions_and_all_questions_give_the_same_due_times(data: st.DataObject) -> None:
     """Next, last, between, count and newest agree: strictly ascending, none twice, none left out."""
@@ -93,6 +94,7 @@ def test_both_directions_and_all_questions_give_the_same_due_times(data: st.Data
         assert other - one == trigger.period_at(one)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_a_trigger_survives_its_way_through_json(data: st.DataObject) -> None:
     trigger = data.draw(triggers("Europe/Berlin"))
@@ -100,6 +102,7 @@ def test_a_trigger_survives_its_way_through_json(data: st.DataObject) -> None:
     assert trigger.words
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_where_the_calendar_ends_nothing_is_due(data: st.DataObject) -> None:
     trigger = data.draw(triggers(data.draw(names)))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -117,6 +117,7 @@ def _made(data: dict[str, Any]) -> Every | Cron | Daily | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["every", "cron", "daily", "zone", "on"]), _anything, max_size=3))
 def test_whatever_is_given_is_a_trigger_or_is_refused(data: dict[str, Any]) -> None:
     if trigger := _made(data):
@@ -124,6 +125,7 @@ def test_whatever_is_given_is_a_trigger_or_is_refused(data: dict[str, Any]) -> N
         assert trigger.next_after(NOON)
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.text(alphabet="0123456789*/,-#LW", min_size=1, max_size=6)] * 5))
 def test_a_line_that_looks_like_cron_can_be_computed_with_or_is_refused(fields: tuple[str, ...]) -> None:
     if trigger := _made({"cron": " ".join(fields)}):
