@@ -82,6 +82,7 @@ def run_tests(arguments: Rest = None) -> int:
     """Run all checks and all tests; with arguments, only pytest with these."""
     install.ensure_rabbitmq(_note)
     install.ensure_postgresql(_note)
+    install.ensure_faketime(_note)
     passed = [*([] if arguments else [checks.lint()]), checks.run_pytest(arguments or [])]
     return 0 if all(passed) else commands.FAILED
 

@@ -1,6 +1,7 @@
-"""Installing the servers that Tidings needs where they are missing, by the machine's own package manager."""
+"""Installing what Tidings and its tests need where it is missing, by the machine's own package manager."""
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -30,19 +31,25 @@ def run(command: Sequence[str]) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A server: how it is called, what it is called where, and what to do without it."""
+    """What is needed: how it is called, what it is called where, and what to do without it."""
 
-    server: str
+    #: As people call it.
+    name: str
     apt: str
     brew: str
     #: The way out where nothing can be installed.
     instead: str
+    #: Whether it is a service that could start at boot.
+    is_server: bool = True
 
 
 RABBITMQ = Package(
     "RabbitMQ", "rabbitmq-server", "rabbitmq", "set TIDINGS_RABBITMQ_URL=amqp://user:password@host/vhost"
 )
 POSTGRESQL = Package("PostgreSQL", "postgresql", "postgresql@15", "run the tests without it: pytest -k 'not postgres'")
+FAKETIME = Package(
+    "libfaketime", "libfaketime", "libfaketime", "run the tests without it: pytest -k 'not clocks'", is_server=False
+)
 
 
 def ensure_rabbitmq(say: Say) -> None:
@@ -63,6 +70,18 @@ def ensure_postgresql(say: Say) -> None:
     """
     if programs.postgresql("initdb") is None:
         Installer(say).install(POSTGRESQL)
+
+
+def ensure_faketime(say: Say) -> None:
+    """Install libfaketime if it is missing (on Linux): tests step a program's clock by it.
+
+    `say` gets a line when something is done.
+
+    Raises:
+        ConfigurationError: it is missing and cannot be installed; the text lists the choices.
+    """
+    if programs.faketime() is None and platform.system() == "Linux":
+        Installer(say).install(FAKETIME)
 
 
 class Installer:
@@ -93,18 +112,18 @@ class Installer:
         elif self._which("brew"):
             self._with_brew(package)
         else:
-            raise ConfigurationError(f"No {package.server} server is installed here: {self._choices(package)}.")
+            raise ConfigurationError(f"{package.name} is not installed here: {self._choices(package)}.")
 
     def _with_apt(self, package: Package) -> None:
         how = "apt-get" if self._root else "sudo apt-get, which may ask for your password"
-        self._say(f"{package.server} is not installed: installing {package.apt} by {how}; this takes a minute or two.")
+        self._say(f"{package.name} is not installed: installing {package.apt} by {how}; this takes a minute or two.")
         ours = self._forbid_services()
         try:
             self._apt_install(package)
         finally:
             if ours:
                 self._as_root("rm", "-f", str(self._policy))
-        if ours and self._which("systemctl"):
+        if ours and self._which("systemctl") and package.is_server:
             # Else it would start at the next boot and take the ports of the node that runs in our folder.
             self._as_root("systemctl", "disable", "--quiet", package.apt)
 
@@ -119,7 +138,7 @@ class Installer:
             raise ConfigurationError(f"apt-get failed: {_last_line(said)} Or {self._choices(package)}.")
 
     def _with_brew(self, package: Package) -> None:
-        self._say(f"{package.server} is not installed: installing {package.brew} by brew; this takes some minutes.")
+        self._say(f"{package.name} is not installed: installing {package.brew} by brew; this takes some minutes.")
         code, said = self._run(["brew", "install", "--quiet", package.brew])
         if code != 0:
             raise ConfigurationError(f"brew failed: {_last_line(said)} Or {self._choices(package)}.")
@@ -141,7 +160,7 @@ class Installer:
     def _choices(self, package: Package) -> str:
         if self._which("apt-get"):
             return f"run `apt-get install {package.apt}` as root, or {package.instead}"
-        return f"install {package.server} with this system's package manager, or {package.instead}"
+        return f"install {package.name} with this system's package manager, or {package.instead}"
 
 
 def _last_line(said: str) -> str:

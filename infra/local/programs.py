@@ -50,6 +50,11 @@ def postgresql(name: str) -> Path | None:
     return _first(sorted(_postgresql_folders(), key=_version, reverse=True), name)
 
 
+def faketime() -> Path | None:
+    """The library that gives a program the time that a file says (Linux), in the build for threads."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
 def _postgresql_folders() -> Iterator[Path]:
     yield from Path("/usr/lib/postgresql").glob("*/bin")
     for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):

@@ -124,9 +124,10 @@ def _offset(zone: tzinfo, at: datetime) -> timedelta:
 
 def _first_change(zone: tzinfo, after: datetime, upto: datetime) -> Change | None:
     """The first change of the clocks in (after, upto]."""
+    offset = _offset(zone, after)
     while after < upto:
         later = min(after + _DAY, upto)
-        if _offset(zone, after) != _offset(zone, later):
+        if _offset(zone, later) != offset:
             return _change(zone, after, later)
         after = later
     return None
@@ -134,9 +135,10 @@ def _first_change(zone: tzinfo, after: datetime, upto: datetime) -> Change | Non
 
 def _last_change(zone: tzinfo, after: datetime, upto: datetime) -> Change | None:
     """The last change of the clocks in (after, upto]."""
+    offset = _offset(zone, upto)
     while after < upto:
         earlier = max(upto - _DAY, after)
-        if _offset(zone, earlier) != _offset(zone, upto):
+        if _offset(zone, earlier) != offset:
             return _change(zone, earlier, upto)
         upto = earlier
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ConfigurationError
-from infra.local.install import POSTGRESQL, RABBITMQ, Installer, Package
+from infra.local.install import FAKETIME, POSTGRESQL, RABBITMQ, Installer, Package
 
 APT = "apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 rabbitmq-server"
 
@@ -101,6 +101,13 @@ def test_when_apt_get_fails_its_error_and_the_choices_are_one_line_and_the_polic
     assert not policy.exists()
 
 
+@pytest.mark.parametrize(("package", "count"), [(RABBITMQ, 1), (FAKETIME, 0)])
+def test_only_a_server_is_kept_from_starting_at_boot(policy: Path, package: Package, count: int) -> None:
+    machine = Machine(policy, "apt-get", "systemctl", root=True)
+    machine.install(package)
+    assert count == sum("systemctl disable" in command for command in machine.commands)
+
+
 def test_a_mac_installs_by_brew(policy: Path) -> None:
     machine = Machine(policy, "brew")
     machine.install(POSTGRESQL)
@@ -117,6 +124,6 @@ def test_where_nothing_can_be_installed_the_choices_are_named_and_nothing_is_run
     policy: Path, tools: tuple[str, ...]
 ) -> None:
     machine = Machine(policy, *tools)
-    with pytest.raises(ConfigurationError, match=r"^No RabbitMQ server is installed here: .*TIDINGS_RABBITMQ_URL"):
+    with pytest.raises(ConfigurationError, match=r"^RabbitMQ is not installed here: .*TIDINGS_RABBITMQ_URL"):
         machine.install(RABBITMQ)
     assert machine.commands == []
