@@ -105,6 +105,10 @@ def test_an_unknown_word_is_one_line_and_code_2(machine: Machine) -> None:
         (["dead"], "-m infra.recovery dead --help"),
         (["operations", "show", "1"], "-m infra.recovery operations show 1"),
         (["operations"], "-m infra.recovery operations --help"),
+        (["audit"], "-m infra.recovery audit --help"),
+        (["audit", "list"], "-m infra.recovery audit list"),
+        (["events"], "-m infra.announcing --help"),
+        (["events", "list", "--json"], "-m infra.announcing list --json"),
     ],
 )
 def test_each_word_is_handed_to_its_package(machine: Machine, typed: list[str], handed_over: str) -> None:

@@ -14,7 +14,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
-def _soon_enough(moment: datetime) -> datetime:
+def soon_enough(moment: datetime) -> datetime:
+    """A moment in UTC.
+
+    Raises:
+        PydanticCustomError: it is more than a year ahead.
+    """
     if moment - datetime.now(UTC) > LONGEST:
         raise PydanticCustomError("too_far", _TOO_FAR)
     try:
@@ -23,7 +28,12 @@ def _soon_enough(moment: datetime) -> datetime:
         raise PydanticCustomError("moment", "This time is out of range.") from None
 
 
-def _span(value: Any) -> timedelta:
+def span(value: Any) -> timedelta:
+    """The time that a number (seconds) or a text such as `10m` says.
+
+    Raises:
+        PydanticCustomError: it is none, or more than a year.
+    """
     if isinstance(value, str) and (found := _SPAN.fullmatch(value)):
         seconds: float = int(found[1]) * _UNITS[found[2]]
     elif isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
@@ -36,11 +46,11 @@ def _span(value: Any) -> timedelta:
 
 
 #: A moment with its time zone, in UTC; one in the past means at once.
-AvailableAt = Annotated[AwareDatetime, AfterValidator(_soon_enough)]
+AvailableAt = Annotated[AwareDatetime, AfterValidator(soon_enough)]
 #: So long from now on.
 Delay = Annotated[
     timedelta,
-    BeforeValidator(_span),
+    BeforeValidator(span),
     WithJsonSchema(
         {
             "anyOf": [

@@ -1,7 +1,7 @@
 """What commands print: aligned text for people, one JSON document for programs."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -31,12 +31,13 @@ def page(columns: Columns[T], rows: Sequence[T], limit: int, key: Callable[[T], 
         typer.echo(f"\nThere are more: --cursor {following}")
 
 
-def one(item: BaseModel, *, as_json: bool) -> None:
-    """Print all of one thing."""
+def one(item: BaseModel, *, as_json: bool, without: Collection[str] = ()) -> None:
+    """Print all of one thing, for people `without` what is shown in another way."""
     if as_json:
         document(item)
         return
-    pairs = [(name.replace("_", " "), value) for name in type(item).model_fields if (value := getattr(item, name))]
+    names = [name for name in type(item).model_fields if name not in without]
+    pairs = [(name.replace("_", " "), value) for name in names if (value := getattr(item, name))]
     members([(name, json.dumps(value) if isinstance(value, dict | list) else value) for name, value in pairs])
 
 

@@ -24,6 +24,7 @@ class Filter:
     action: str | None = None
     target: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
 
 def write(  # noqa: PLR0913  # each is named
@@ -49,6 +50,8 @@ def page(session: Session, wanted: Filter, *, before: str | None, limit: int) ->
     query = select(_AUDIT).where(*(_AUDIT.c[name] == value for name, value in equal.items() if value is not None))
     if wanted.since is not None:
         query = query.where(_AUDIT.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_AUDIT.c.at < wanted.until)
     if before is not None:
         query = query.where(_AUDIT.c.id < before)
     rows = session.connection().execute(query.order_by(_AUDIT.c.id.desc()).limit(limit))

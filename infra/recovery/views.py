@@ -1,4 +1,4 @@
-"""Dead letters and operations as operators see them: the same words over HTTP and on the command line."""
+"""Dead letters, operations and deeds as operators see them: the same words over HTTP and on the command line."""
 
 from base64 import b64encode
 from datetime import datetime
@@ -116,6 +116,18 @@ class OperationView(BaseModel):
         """The operation of this row."""
         progress = (row.handled + row.failed) / row.total if row.total else 1.0
         return cls(**row.model_dump(), progress=round(progress, 4))
+
+
+class DeedView(BaseModel, from_attributes=True):
+    """One thing that an operator did."""
+
+    id: str
+    at: datetime
+    who: str = Field(description="The header Tidings-Operator, or the user of the command line.")
+    action: str = Field(examples=["dead-letter.replay"])
+    target: str = Field(description="Id or name of what it was done to.")
+    why: str
+    details: dict[str, Any]
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

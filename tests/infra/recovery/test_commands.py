@@ -312,3 +312,20 @@ def test_a_user_without_a_name_is_written_down_by_number(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(getpass, "getuser", nobody)
     assert opened.who().startswith("user ")
+
+
+def test_what_operators_did_is_listed_by_whom_to_what_and_when(run: Run, database: Database) -> None:
+    one, other = given_up.some(database, 2)
+    for letter, why in ((one, "first"), (other, "second")):
+        run("dead", "discard", letter, "--why", why)
+    assert ["second", "first"] == [each["why"] for each in told(run, "audit", "list")["items"]]
+    for words, expected in [
+        (["--target", one], ["first"]),
+        (["--who", "nobody"], []),
+        (["--who", "ada", "--action", "dead-letter.discard", "--since", "1h"], ["second", "first"]),
+        (["--until", "1h"], []),
+        (["--limit", "1", "--cursor", told(run, "audit", "list", "--limit", "1")["next"]], ["first"]),
+    ]:
+        assert expected == [each["why"] for each in told(run, "audit", "list", *words)["items"]], words
+    head, line, *_ = run("audit", "list")[1].splitlines()
+    assert (["at", "who", "action"], "ada") == (head.split()[:3], line.split()[2])
