@@ -10,6 +10,7 @@ from events.clock import due_id
 from infra.database import schedule_runs, schedules
 from infra.database.engine import Database
 from infra.database.schedule_runs import BACKFILL, MANUAL
+from infra.database.schedule_tables import Schedule
 from infra.database.schedules import Definition
 from infra.database.tables import ScheduleRun, table
 
@@ -66,3 +67,12 @@ def kinds(runs: Collection[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 MANUALLY, AFTERWARDS = (MANUAL, "ordered"), (BACKFILL, "ordered")
+
+
+def back(database: Database, schedule: str, *, hours: int) -> datetime:
+    """Have a schedule count from so many hours ago, as if it had been made then; gives the moment."""
+    moment = datetime.now(UTC) - timedelta(hours=hours)
+    rows = table(Schedule)
+    changing = rows.update().where(rows.c.name == schedule).values(counts_from=moment)
+    database.run(lambda session: session.connection().execute(changing))
+    return moment

@@ -70,7 +70,7 @@ def listed(wanted: Annotated[ScheduleFilter, Query()], database: Db) -> Response
 )
 async def add(wanted: Addition, once: OncePerKey, who: Operator) -> Response:
     """Add a schedule, which fires from now on in every replica."""
-    definition = wanted.schedule().definition()
+    definition = wanted.definition()
 
     def work(session: Session) -> Answer:
         verbs.add(session, definition, who=who, why=wanted.why or "")
@@ -147,7 +147,7 @@ async def backfill(name: Name, wanted: Backfill, once: OncePerKey, database: Db,
         return _json(planned.view)
 
     def work(session: Session) -> Answer:
-        begun = backfilling.start(session, planned, who=who, why=wanted.why)
+        begun = backfilling.start(session, planned, who=who, why=wanted.why or "")
         return Answer(202, OperationView.of(begun).model_dump_json(), {"Location": f"/operations/{begun.id}"})
 
     return (await once.run(work)).response()

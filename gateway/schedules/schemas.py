@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.pages import Moment, Paging, Text
@@ -52,14 +52,17 @@ class Backfill(BaseModel, extra="forbid", frozen=True):
     since: Moment = Field(description="From this moment on.")
     until: Moment | None = Field(default=None, description="Before this moment, which is not in the future; else now.")
     dry_run: bool = Field(default=False, description="Only count; nothing changes.")
-    why: Text
+    why: Text | None = Field(default=None, description="Asked for unless `dry_run`.", validate_default=True)
+
+    @field_validator("why")
+    @classmethod
+    def _is_given(cls, why: str | None, info: ValidationInfo) -> str | None:
+        if why is None and not info.data.get("dry_run"):
+            raise PydanticCustomError("missing", "This is required.")
+        return why
 
 
 class Addition(NewSchedule):
     """A schedule that is added, and why."""
 
     why: Text | None = None
-
-    def schedule(self) -> NewSchedule:
-        """The schedule alone."""
-        return NewSchedule.model_validate(self.model_dump(exclude={"why"}))

@@ -36,7 +36,7 @@ def watch(look: Callable[[], Look], afterwards: str, as_json: bool) -> int:
         while not (seen := look()).has_ended:
             line.show(seen.line)
             if datetime.now(UTC) - seen.moved_at > QUIET:
-                line.warn("Nothing moves: do the gateway and the consumers run? ./tidings status tells.")
+                line.warn("Nothing moves: does everything run? ./tidings status tells.")
             pause(_EVERY)
     except KeyboardInterrupt:
         line.end()

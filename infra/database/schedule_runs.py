@@ -1,5 +1,6 @@
 """The ledger of due times: one row for each that was decided, by whichever replica came first, or ordered."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ _CANCEL_ALL = (
     update(_RUN)
     .where(_RUN.c.state == ORDERED, _RUN.c.schedule == bindparam("name"))
     .values(state=CANCELLED, fired_at=bindparam("now"), note=bindparam("why"))
+    .returning(_RUN.c.operation_id)
 )
 _NEWEST_OF_ONE = (
     select(_RUN.c.due_at)
@@ -157,10 +159,10 @@ def cancel_orders(session: Session, operation_id: str) -> int:
     return session.connection().execute(_CANCEL, values).rowcount
 
 
-def cancel_orders_of(session: Session, schedule: str, why: str) -> int:
-    """Give up all orders of one schedule; gives how many."""
+def cancel_orders_of(session: Session, schedule: str, why: str) -> Counter[str | None]:
+    """Give up all orders of one schedule; gives how many of each backfill, None being those of none."""
     values = {"name": schedule, "now": datetime.now(UTC), "why": why}
-    return session.connection().execute(_CANCEL_ALL, values).rowcount
+    return Counter(session.connection().execute(_CANCEL_ALL, values).scalars())
 
 
 def newest_due(session: Session, *, upto: datetime, names: Collection[str] | None = None) -> dict[str, datetime]:

@@ -60,5 +60,4 @@ class NewSchedule(BaseModel, extra="forbid", frozen=True):
             encode(announce(event_of(self.type, self.data), source=_SOURCE))
         except TooLarge as error:
             raise too_large(error) from None
-        plain = self.model_dump(mode="json")
-        return Definition(**plain)
+        return Definition(**self.model_dump(mode="json", include=set(NewSchedule.model_fields)))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
-from infra.database import audit, ledger, schedule_runs, schedules
+from infra.database import audit, ledger, operations, schedule_runs, schedules
 from infra.database.schedule_runs import MANUAL
 from infra.database.schedules import CODE, Definition
 from infra.errors import NotPossible
@@ -71,5 +71,8 @@ def remove(session: Session, name: str, *, who: str, why: str) -> None:
         raise NotPossible("This schedule is made in code: it can be paused, not deleted.")
     schedules.remove(session, name)
     cancelled = schedule_runs.cancel_orders_of(session, name, _REMOVED)
-    details = {"trigger": found.trigger, "type": found.type, "cancelled": cancelled}
+    for operation_id in cancelled:
+        if operation_id is not None:
+            operations.ask_to_stop(session, operation_id)
+    details = {"trigger": found.trigger, "type": found.type, "cancelled": cancelled.total()}
     audit.write(session, who=who, action="schedule.remove", target=name, why=why, details=details)

@@ -92,10 +92,16 @@ def test_what_was_skipped_or_given_up_can_be_ordered_again(database: Database) -
 
 
 def test_all_orders_of_a_schedule_can_be_given_up(database: Database) -> None:
-    assert 1 == database.run(lambda session: schedule_runs.cancel_orders_of(session, "tick", "it was removed"))
+    database.run(
+        lambda session: schedule_runs.order(
+            session, "tick", [DUE - SECOND, DUE - 2 * SECOND], BACKFILL, operation_id="1"
+        )
+    )
+    given_up = database.run(lambda session: schedule_runs.cancel_orders_of(session, "tick", "it was removed"))
+    assert {None: 1, "1": 2} == given_up
     with database.reading() as session:
-        (run,) = ledger.page(session, "tick", Filter(state="cancelled"))
-    assert "it was removed" == run.note
+        runs = ledger.page(session, "tick", Filter(state="cancelled"))
+    assert ["it was removed"] * 3 == [run.note for run in runs]
 
 
 @pytest.fixture

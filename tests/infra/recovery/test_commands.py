@@ -233,7 +233,7 @@ def test_a_replay_that_does_not_move_says_so(run: Run, database: Database, monke
     monkeypatch.setattr(watching, "pause", wait)
     monkeypatch.setattr(watching, "QUIET", watching.QUIET * 0)
     errors = run("dead", "replay", "--all")[2]
-    assert 1 == errors.count("Nothing moves: do the gateway and the consumers run? ./tidings status tells.\n")
+    assert 1 == errors.count("Nothing moves: does everything run? ./tidings status tells.\n")
 
 
 def test_an_operation_is_shown_stopped_and_waited_for(run: Run, database: Database, working: list[str]) -> None:

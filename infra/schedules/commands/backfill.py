@@ -1,0 +1,48 @@
+"""`./tidings schedules backfill`: due times of the past are fired, and the command shows how far it is."""
+
+from typing import Annotated
+
+import typer
+
+from infra.commands import output
+from infra.commands.arguments import Json, MaybeWhy
+from infra.commands.opened import opened, who
+from infra.recovery.commands import watching
+from infra.recovery.views import OperationView
+from infra.schedules import backfilling
+from infra.schedules.commands.arguments import End, First, Name
+from infra.schedules.views import BackfillView
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; nothing changes.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", "--detach", help="Come back at once; it goes on behind.")]
+
+
+def backfill(  # noqa: PLR0913, PLR0917  # the options that people have
+    name: Name,
+    since: First,
+    until: End = None,
+    dry_run: DryRun = False,
+    why: MaybeWhy = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> int:
+    """Fire the due times of a range that were not fired, and wait for the end of it."""
+    if why is None and not dry_run:
+        raise typer.BadParameter("say why, or --dry-run.", param_hint="--why")
+    with opened() as database:
+        planned = backfilling.plan(database, name, since, until)
+        if dry_run:
+            output.done(planned.view, _counted(planned.view), as_json=as_json)
+            return 0
+        with database.transaction() as session:
+            begun = backfilling.start(session, planned, who=who(), why=why or "")
+        if no_wait:
+            text = f"Operation {begun.id} fires {begun.total} due times: ./tidings operations show {begun.id}"
+            output.done(OperationView.of(begun), text, as_json=as_json)
+            return 0
+        return watching.operation(database, begun.id, as_json=as_json)
+
+
+def _counted(view: BackfillView) -> str:
+    span = f" ({output.plain(view.first)} to {output.plain(view.last)})" if view.would_fire else ""
+    return f"Would fire: {view.would_fire}{span}; fired or ordered already: {view.already_there}."
