@@ -37,6 +37,9 @@ class DayEnded(Event, type="day.ended", version=1, subject="day"):
     """A calendar day is over in the time zone of its schedule."""
 
     day: date
+    #: When it began and when it ended there, or rather the next one began; None: it is a day of UTC.
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 def due_id(schedule: str, due: datetime) -> str:

@@ -33,6 +33,7 @@ def test_the_shipped_consumers_have_their_durable_names() -> None:
     assert {} == consumers.discover().ignored
     assert {
         ("activity-log", ("#",)),
+        ("daily-report", ("day.ended",)),
         ("health-alert", ("health.changed",)),
         ("health-check", ("minute.passed",)),
         ("cleaning", ("cleaning.requested",)),
