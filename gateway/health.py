@@ -1,16 +1,17 @@
-"""`/livez`, `/readyz` and `/metrics`: for supervisors, load balancers and Prometheus."""
+"""`/livez`, `/readyz`, `/health` and `/metrics`: for supervisors, load balancers, operators and Prometheus."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import nan
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from gateway.dependencies import Db
 from gateway.openapi import problems
+from gateway.pages import Page
 from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.security import operator_router, public_router
@@ -18,6 +19,8 @@ from infra import metrics
 from infra.database import outbox
 from infra.database.engine import Database
 from infra.errors import DatabaseUnavailable
+from infra.watching import views
+from infra.watching.views import HealthState, HealthView
 
 public = public_router("health")
 private = operator_router("health")
@@ -49,6 +52,12 @@ class Alive(BaseModel):
     status: str
 
 
+class HealthFilter(BaseModel, extra="forbid", frozen=True):
+    """Which components."""
+
+    state: HealthState | None = None
+
+
 @public.get("/livez", response_model=Alive)
 async def livez() -> Response:
     """Whether the program answers at all; it asks nothing of anybody else."""
@@ -66,6 +75,14 @@ async def readyz(request: Request) -> Response:
     if not report.ready:
         raise NotReady("; ".join(report.problems), headers={"Retry-After": "5"}, **members)
     return JSONResponse({"status": "degraded" if report.problems else "ready", **members})
+
+
+@private.get("/health", response_model=Page[HealthView], responses=problems(422))
+def components(wanted: Annotated[HealthFilter, Query()], database: Db) -> Response:
+    """What Tidings needs, as it was found last: broker, database, mail server, and the road to the consumers."""
+    with database.reading() as session:
+        found = views.everything(session, datetime.now(UTC), wanted.state)
+    return Response(Page(items=found, next=None).model_dump_json(), media_type="application/json")
 
 
 @private.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
