@@ -15,7 +15,9 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
+from infra.database import schedules
 from infra.database.engine import Database
+from infra.database.schedules import Definition
 from tests import given_up
 from tests.gateway.conftest import TOKEN
 from tests.web_server import WebServer
@@ -98,8 +100,31 @@ def existing(fuzz: Fuzz, database: Database) -> dict[str, list[str]]:
     kept = given_up.keep(database, [*letters, given_up.undecodable(b"\x00\xff")])
     registered = fuzz.post("/users", {"name": "Ada", "email": "ada@example.com"})
     operation = fuzz.post("/dead-letters/replay", {"consumer": given_up.SMS, "why": "a fuzz"})
-    ids = [registered["id"], registered["event_id"], operation["id"], *kept]
-    return {"id": ids, "name": [given_up.SMS, "welcome-email"]}
+    ids = [registered["id"], registered["event_id"], operation["id"], *kept, *(to_come(fuzz) for _ in range(20))]
+    return {"id": ids, "name": [given_up.SMS, "welcome-email", *timetable(fuzz, database)]}
+
+
+def to_come(fuzz: Fuzz) -> str:
+    """An event that waits for its time."""
+    event = {"type": "heartbeat.ticked", "data": {"due_at": "2030-01-01T00:00:00Z"}, "delay": "1d"}
+    return str(fuzz.post("/events", event)["id"])
+
+
+def timetable(fuzz: Fuzz, database: Database) -> list[str]:
+    """A schedule of the code's, and two of an operator's, of which one has a run and one is paused."""
+    made = Definition(name="in-code", trigger={"every": "1s"}, type="heartbeat.ticked")
+    with database.transaction() as session:
+        schedules.declare(session, [made])
+    for name, trigger in {
+        "by-day": {"daily": "02:30", "zone": "Europe/Berlin"},
+        "by-cron": {"cron": "* * * * *"},
+    }.items():
+        data = {"due_at": "2030-01-01T00:00:00Z"}
+        fuzz.post("/schedules", {"name": name, "trigger": trigger, "type": "heartbeat.ticked", "data": data})
+    fuzz.post("/schedules/by-day/run", {"why": "a fuzz"})
+    with database.transaction() as session:
+        schedules.pause(session, "by-cron", "me", "a fuzz")
+    return ["in-code", "by-day", "by-cron"]
 
 
 @pytest.mark.timeout(900)
