@@ -21,6 +21,7 @@ def register(installation: Installation, name: str) -> dict[str, Any]:
     return dict(answer)
 
 
+@pytest.mark.alone
 def test_within_a_second_the_mail_is_there_and_the_activity_log_has_its_line(installation: Installation) -> None:
     user = register(installation, "Ada Lovelace")
     began = time.monotonic()
