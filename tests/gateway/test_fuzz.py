@@ -27,6 +27,23 @@ REQUESTS = 10_000
 #: Of each operation, with data as the document has them and with others, before its turn comes again.
 IN_A_ROW = 60
 _OPERATOR = {"authorization": f"Bearer {TOKEN}"}
+#: Operation -> field of its body -> what it may hold: of what is made up, nothing would be the name of an event type.
+GOOD: dict[str, dict[str, list[Any]]] = {
+    "POST /events": {
+        "type": ["heartbeat.ticked"],
+        "data": [{"due_at": "2030-01-01T00:00:00Z"}, {"due_at": "0001-01-01T00:00:00+14:00"}],
+    },
+    "POST /schedules": {
+        "name": ["one", "two", "three-of-many", "in-code"],
+        "type": ["heartbeat.ticked", "user.registered"],
+        "data": [{"due_at": "2030-01-01T00:00:00Z"}, {}],
+        "trigger": [{"every": "1s"}, {"cron": "0 0 30 2 *"}, {"cron": "*/5 * 29 2 SUN#5", "zone": "Pacific/Apia"}],
+    },
+    "POST /schedules/{name}/backfill": {
+        "since": ["2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2026-03-29T00:59:59+00:00"],
+        "until": ["2026-01-01T01:00:00Z", "2026-03-29T02:30:00+02:00", None],
+    },
+}
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
@@ -79,10 +96,17 @@ class Fuzz:
         for name in set(case.path_parameters or {}) & set(self.existing):
             if self._random.random() < 0.5:
                 case.path_parameters[name] = self._random.choice(self.existing[name])
+        if isinstance(case.body, dict):
+            case.body |= self._good_body(label)
         answer = case.call(base_url=self._url, headers=_OPERATOR, session=self._session, timeout=20)
         self.answers[label, answer.status_code] += 1
         if answer.status_code >= 500:
             self.failures.append(f"{answer.status_code}: {case.as_curl_command()}")
+
+    def _good_body(self, label: str) -> dict[str, Any]:
+        return {
+            name: self._random.choice(some) for name, some in GOOD.get(label, {}).items() if self._random.random() < 0.8
+        }
 
 
 @pytest.fixture
