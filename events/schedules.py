@@ -11,7 +11,7 @@ class ScheduleStalled(Event, type="schedule.stalled", version=1, subject="schedu
     schedule: str
     #: The first due time that it did not fire at.
     silent_since: AwareDatetime
-    #: The last one at which it did; None if it never has.
+    #: The last one that was decided; None if none ever was.
     last_due_at: AwareDatetime | None = None
 
 

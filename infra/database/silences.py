@@ -7,38 +7,29 @@ from typing import Any
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlmodel import Session
 
-from infra.database.schedule_tables import Schedule, ScheduleGap
+from infra.database.schedule_tables import Schedule
 from infra.database.tables import ScheduleRun, UtcDateTime, table
 
-_SCHEDULE, _GAP, _RUN = table(Schedule), table(ScheduleGap), table(ScheduleRun)
+_SCHEDULE, _RUN = table(Schedule), table(ScheduleRun)
 #: Rows of one schedule that are looked at: if none of so many was fired, none was in the last two periods.
 _MOST = 50
 _ACTIVE = and_(_SCHEDULE.c.paused_at.is_(None), _SCHEDULE.c.retired_at.is_(None))
 _NEWEST = (
-    select(_RUN.c.due_at, _RUN.c.state)
+    select(_RUN.c.due_at, _RUN.c.state, _RUN.c.kind)
     .where(_RUN.c.schedule == _SCHEDULE.c.name, _RUN.c.kind.in_(("due", "missed")))
     .order_by(_RUN.c.due_at.desc())
     .limit(_MOST)
     .correlate(_SCHEDULE)
     .subquery()
 )
-#: A due time that the overlap policy left out was taken care of; one that could not be announced was not.
-_TAKEN = or_(_NEWEST.c.state == "fired", and_(_NEWEST.c.state == "skipped", _SCHEDULE.c.overlap == "skip"))
-_RAN = select(func.max(_NEWEST.c.due_at, type_=UtcDateTime)).where(_TAKEN).correlate(_SCHEDULE).scalar_subquery()
-_DECIDED = (
-    select(_GAP.c.last_due_at)
-    .where(_GAP.c.schedule == _SCHEDULE.c.name)
-    .order_by(_GAP.c.id.desc())
-    .limit(1)
-    .correlate(_SCHEDULE)
-    .scalar_subquery()
-)
+#: What a gap's policy or that for overlaps left out was taken care of; a due time that could not be announced was not.
+_TAKEN = or_(_NEWEST.c.state == "fired", _NEWEST.c.kind == "missed", _SCHEDULE.c.overlap == "skip")
+_LAST = select(func.max(_NEWEST.c.due_at, type_=UtcDateTime)).where(_TAKEN).correlate(_SCHEDULE).scalar_subquery()
 _COLUMNS = ("name", "version", "trigger", "counts_from", "silent_since")
 _LOOK = select(
     *(_SCHEDULE.c[name] for name in _COLUMNS),
     _ACTIVE.label("active"),
-    _RAN.label("ran"),
-    _DECIDED.label("decided"),
+    _LAST.label("decided"),
 ).where(or_(_ACTIVE, _SCHEDULE.c.silent_since.is_not(None)))
 _THIS = _SCHEDULE.c.name == bindparam("schedule")
 _BEGIN = (
@@ -61,15 +52,13 @@ class Sign:
     silent_since: datetime | None
     #: Neither paused nor retired.
     active: bool
-    #: The last due time that was fired, or left out by the overlap policy.
-    ran: datetime | None
-    #: The last due time of the last gap: what was missed is decided too.
+    #: The last due time that was fired, or left out by a policy.
     decided: datetime | None
 
     @property
     def last(self) -> datetime:
         """Due times after this one are still to come, or overdue."""
-        return max(each for each in (self.counts_from, self.ran, self.decided) if each is not None)
+        return self.counts_from if self.decided is None else max(self.counts_from, self.decided)
 
 
 def look(session: Session) -> list[Sign]:

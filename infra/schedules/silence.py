@@ -147,11 +147,11 @@ def told(silent: Iterable[str]) -> str:
 
 def _begin(session: Session, sign: Sign, since: datetime) -> None:
     if silences.begin(session, sign.name, since):
-        event = ScheduleStalled(schedule=sign.name, silent_since=since, last_due_at=sign.ran)
+        event = ScheduleStalled(schedule=sign.name, silent_since=since, last_due_at=sign.decided)
         outbox.add(session, announce(event, source=SOURCE))
 
 
 def _end(session: Session, sign: Sign) -> None:
     if silences.end(session, sign.name) and sign.active and sign.silent_since is not None:
-        event = ScheduleRecovered(schedule=sign.name, silent_since=sign.silent_since, last_due_at=sign.ran)
+        event = ScheduleRecovered(schedule=sign.name, silent_since=sign.silent_since, last_due_at=sign.decided)
         outbox.add(session, announce(event, source=SOURCE))

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, update
 from events.clock import due_id
 from events.envelope import Event, decode
 from events.schedules import ScheduleRecovered, ScheduleStalled
-from infra.database import outbox, schedule_gaps, schedules
+from infra.database import outbox, schedules
 from infra.database.engine import Database
 from infra.database.schedule_tables import Schedule
 from infra.database.schedules import Definition
@@ -137,22 +137,15 @@ QUIET: dict[str, Callable[[Database], object]] = {
     "left out by the overlap policy": lambda database: (
         make(database, overlap="skip"), run(database, timedelta(seconds=30), state="skipped")
     ),
-    "decided as a gap": lambda database: gap(database, make(database)),
+    "decided as a gap": lambda database: (
+        make(database), run(database, timedelta(seconds=30), state="skipped", kind="missed")
+    ),
     "fired an hour from now, by a clock that went back": lambda database: (
         make(database), run(database, timedelta(hours=-1))
     ),
     "not readable": lambda database: make(database, trigger={"sometimes": "1m"}),
     "never due again": lambda database: make(database, trigger={"cron": "0 0 30 2 *", "zone": "UTC"}),
 }  # fmt: skip
-
-
-def gap(database: Database, since: datetime) -> None:
-    """What was due up to now was missed, and that is decided."""
-    found = schedule_gaps.new(
-        schedule=NAME, reason="missed", first=since, last=datetime.now(UTC), due=3, fired=0, policy="skip"
-    )
-    with database.transaction() as session:
-        schedule_gaps.add(session, found)
 
 
 @pytest.mark.usefixtures("confirmed")
