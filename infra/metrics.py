@@ -32,6 +32,14 @@ ROAD = Gauge("tidings_road_seconds", "From a heartbeat's due time to its arrival
 SCHEDULES_SILENT = Gauge("tidings_schedules_silent", "Schedules that have not fired for more than two periods.")
 ROWS_REMOVED = Counter("tidings_rows_removed", "Old rows that the cleaning removed.", ["table"])
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
+SCHEDULE_FIRED = Counter("tidings_schedule_fired", "Due times that this replica announced.", ["schedule", "kind"])
+SCHEDULE_SKIPPED = Counter(
+    "tidings_schedule_skipped", "Due times that this replica left out with a note, alone.", ["schedule"]
+)
+SCHEDULE_MISSED = Counter("tidings_schedule_missed", "Due times in gaps that were never announced.", ["schedule"])
+SCHEDULE_LATENESS = Histogram(
+    "tidings_schedule_lateness_seconds", "From a due time to the commit that announced it.", buckets=_FAST
+)
 RELAY_ACTIVE = Gauge("tidings_relay_active", "1 while this process is the one that publishes.")
 
 

@@ -1,92 +1,58 @@
-"""From a fire to the outbox: each due time is announced once, however many schedulers see it."""
+"""From a due time to the outbox: each is decided once, however many schedulers see it."""
 
-import asyncio
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import structlog
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.job import Job
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlmodel import Session
 
-from events.clock import due_id
-from events.envelope import announce
 from infra import metrics
 from infra.database import outbox, schedule_runs
-from infra.database.engine import Database
-from infra.errors import DatabaseUnavailable
 from infra.faults import failpoint
-from scheduler.timetable import Schedule
+from scheduler.ticks import Tick
 
-_log = structlog.get_logger(__name__)
-#: Seconds until a fire that the database did not take is tried again; the key keeps it from happening twice.
-_AGAIN = 1.0
-#: Tries of a fire that fails by itself, while the database is there.
-_TRIES = 10
-SOURCE = "/scheduler"
+#: Overlap policy: a due time is left out while something hinders it.
+SKIP = "skip"
+#: Says why a due time of a schedule may not fire yet; None: nothing is in the way.
+Hindrance = Callable[[Session, str, datetime], str | None]
 
 
-def emit(session: Session, schedule: Schedule, due: datetime) -> bool:
-    """Announce one due time in the caller's transaction; False when another replica was first."""
-    due = due.astimezone(UTC)
-    event_id = due_id(schedule.name, due)
-    failpoint("scheduler.before-insert", schedule.name)
-    if not schedule_runs.claim_undeclared(session, schedule.name, due, event_id):
-        return False
-    outbox.add(session, announce(schedule.announce(due), source=SOURCE, id=event_id, time=due))
-    failpoint("scheduler.after-insert", schedule.name)
-    return True
+def emit(session: Session, ticks: Sequence[Tick], hindrance: Hindrance) -> list[Tick]:
+    """Decide these due times in the caller's transaction; gives those that no other replica had decided."""
+    careful = [tick for tick in ticks if tick.overlap == SKIP and tick.event is not None]
+    decided = _emit(session, [tick for tick in ticks if tick not in careful] if careful else ticks)
+    for tick in careful:  # one by one: each may be in the way of the next
+        why = hindrance(session, tick.schedule, tick.due)
+        decided += _emit(session, [tick if why is None else replace(tick, event=None, note=why)])
+    return decided
 
 
-class Emitter(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
-    """An APScheduler executor, since only an executor is told for which due times a job runs."""
+def add(session: Session, ticks: Iterable[Tick]) -> None:
+    """Announce due times that are decided, in the order of their time."""
+    fired = sorted((tick for tick in ticks if tick.event is not None), key=lambda tick: (tick.due, tick.schedule))
+    outbox.add_all(session, [(tick.envelope, None) for tick in fired])
+    for tick in fired:
+        failpoint("scheduler.after-insert", tick.schedule)
 
-    def __init__(self, database: Database) -> None:
-        super().__init__()
-        self._database = database
-        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, scheduler: AsyncIOScheduler, alias: str) -> None:
-        """Called by APScheduler, in its event loop."""
-        super().start(scheduler, alias)
-        self._loop = asyncio.get_running_loop()
+def tell(ticks: Iterable[Tick]) -> None:
+    """Count what was decided, after the commit."""
+    now = datetime.now(UTC)
+    for tick in ticks:
+        if tick.event is None:
+            metrics.SCHEDULE_SKIPPED.labels(tick.label).inc()
+            continue
+        failpoint("scheduler.after-commit", tick.schedule)
+        metrics.EVENTS_ACCEPTED.labels(tick.event.TYPE).inc()
+        metrics.SCHEDULE_FIRED.labels(tick.label, tick.kind).inc()
+        if tick.kind == schedule_runs.DUE:
+            metrics.SCHEDULE_LATENESS.observe((now - tick.due).total_seconds())
 
-    def submit_job(self, job: Job, run_times: Sequence[datetime]) -> None:
-        """Called by APScheduler for each job that is due; fires of one job need not wait for one another."""
-        (schedule,) = job.args
-        for due in run_times:
-            self._submit(schedule, due)
 
-    def _do_submit_job(self, job: Job, run_times: Sequence[datetime]) -> None:
-        raise NotImplementedError("submit_job does it all")
-
-    def _submit(self, schedule: Schedule, due: datetime, tries: int = 1) -> None:
-        future = self._database.submit(lambda session: emit(session, schedule, due))
-        future.add_done_callback(lambda done: self._tell(done, schedule, due, tries))
-
-    def _tell(self, done: Future[bool], schedule: Schedule, due: datetime, tries: int) -> None:
-        assert self._loop is not None
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ended, done, schedule, due, tries)
-
-    def _ended(self, done: Future[bool], schedule: Schedule, due: datetime, tries: int) -> None:
-        if done.cancelled():
-            return
-        error = done.exception()
-        if isinstance(error, DatabaseUnavailable):
-            _log.warning("fire waits for the database", schedule=schedule.name, due=due.isoformat(), error=str(error))
-            self._again(schedule, due, tries)
-        elif error is not None:
-            said = f"{type(error).__name__}: {error}"
-            _log.error("fire failed", schedule=schedule.name, due=due.isoformat(), tries=tries, error=said)
-            if tries < _TRIES:
-                self._again(schedule, due, tries + 1)
-        elif done.result():
-            failpoint("scheduler.after-commit", schedule.name)
-            metrics.EVENTS_ACCEPTED.labels(schedule.announce(due).TYPE).inc()
-
-    def _again(self, schedule: Schedule, due: datetime, tries: int) -> None:
-        assert self._loop is not None
-        self._loop.call_later(_AGAIN * tries, self._submit, schedule, due, tries)
+def _emit(session: Session, ticks: Sequence[Tick]) -> list[Tick]:
+    for tick in ticks:
+        failpoint("scheduler.before-insert", tick.schedule)
+    ours = schedule_runs.claim(session, [tick.claim for tick in ticks]) if ticks else ()
+    decided = [tick for tick in ticks if (tick.schedule, tick.due) in ours]
+    add(session, decided)
+    return decided

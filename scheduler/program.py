@@ -1,10 +1,9 @@
-"""The running scheduler: APScheduler keeps the time, the emitter writes, a relay stands by."""
+"""The running scheduler: the engine decides what is due, a relay stands by."""
 
 import asyncio
 import signal
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from infra import probes
 from infra.database.engine import Database, connect
@@ -12,22 +11,10 @@ from infra.database.migrations import require_current
 from infra.database.readiness import Readiness
 from infra.relaying.publishing import Publishing
 from infra.settings import Settings
-from scheduler.emitter import Emitter
+from scheduler.engine import Engine
 from scheduler.timetable import TIMETABLE, Schedule
 
 _log = structlog.get_logger(__name__)
-
-
-def timekeeper(database: Database, timetable: tuple[Schedule, ...] = TIMETABLE) -> AsyncIOScheduler:
-    """APScheduler with our emitter; no fire is dropped for being late (`misfire_grace_time=None`)."""
-    scheduler = AsyncIOScheduler(
-        timezone="UTC",
-        executors={"default": Emitter(database)},
-        job_defaults={"misfire_grace_time": None, "coalesce": False, "max_instances": 1},
-    )
-    for schedule in timetable:
-        scheduler.add_job(_fired, schedule.trigger, id=schedule.name, name=schedule.description, args=[schedule])
-    return scheduler
 
 
 async def run(settings: Settings, timetable: tuple[Schedule, ...] = TIMETABLE) -> None:
@@ -38,33 +25,33 @@ async def run(settings: Settings, timetable: tuple[Schedule, ...] = TIMETABLE) -
     """
     database = connect(settings.database)
     require_current(database)
+    engine = Engine(database, timetable)
+    engine.declare()
     publishing = Publishing(database, settings.rabbitmq, program="scheduler")
-    keeper = timekeeper(database, timetable)
     relaying = asyncio.create_task(publishing.run(), name="relay")
     stored = Readiness(database)
-    server = probes.serve(lambda: _problems(keeper, relaying) | stored.problems(), port=settings.probe_port)
-    keeper.start()
+    server = probes.serve(
+        lambda: engine.problems | _stopped_relay(relaying) | stored.problems(),
+        notes=lambda: engine.notes,
+        port=settings.probe_port,
+    )
+    engine.start()
     _log.info("scheduler ready", schedules=len(timetable), probes=server.server_port)
     try:
         await _stopped(relaying)
     finally:
-        keeper.shutdown(wait=False)
-        relaying.cancel()
-        await asyncio.wait([relaying])
-        database.close()
+        await _end(engine, relaying, database)
 
 
-def _fired(schedule: Schedule) -> None:
-    """What APScheduler believes that it calls; the emitter does it all."""
+async def _end(engine: Engine, relaying: asyncio.Task[None], database: Database) -> None:
+    await asyncio.to_thread(engine.stop)
+    relaying.cancel()
+    await asyncio.wait([relaying])
+    database.close()
 
 
-def _problems(keeper: AsyncIOScheduler, relaying: asyncio.Task[None]) -> dict[str, str]:
-    problems = {}
-    if not keeper.running:
-        problems["clock"] = "stopped"
-    if relaying.done():
-        problems["relay"] = "stopped"
-    return problems
+def _stopped_relay(relaying: asyncio.Task[None]) -> dict[str, str]:
+    return {"relay": "stopped"} if relaying.done() else {}
 
 
 async def _stopped(relaying: asyncio.Task[None]) -> None:

@@ -1,67 +1,88 @@
-"""All schedules on one screen: when each fires, and what it announces."""
+"""All schedules on one screen: when each fires, what it announces, and what becomes of a due time that was missed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
-
 from events.cleaning import CleaningRequested
 from events.clock import DayEnded, HeartbeatTicked, HourPassed, MinutePassed
 from events.envelope import Event
+from infra.database.schedules import Definition
+from infra.schedules.triggers import Cron, Daily, Every, Trigger
 
-#: Where all intervals are counted from, so that every replica has the same due times.
-EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """One line of the timetable."""
 
     #: Durable: it is part of the ids of the events.
     name: str
-    trigger: BaseTrigger
+    trigger: Trigger
+    #: The `TYPE` of the events.
+    type: str
     #: The event of a due time; must give the same event each time it is asked.
     announce: Callable[[datetime], Event]
     description: str
+    #: What becomes of due times that no scheduler was there for: `skip`; `latest`: the last one is announced for all of
+    #: them; `all`: each is, but not more than the newest `missed_limit`.
+    missed: str = "latest"
+    missed_limit: int = 100
+    #: `skip`: while a consumer has not ended the tick before, the next one is left out; `allow`.
+    overlap: str = "allow"
 
-
-def every(**interval: float) -> IntervalTrigger:
-    """An interval (`seconds=`, `minutes=` …) whose due times are the same in every process."""
-    return IntervalTrigger(**interval, start_date=EPOCH, timezone=UTC)
+    @property
+    def definition(self) -> Definition:
+        """As it is written down."""
+        return Definition(
+            name=self.name,
+            trigger=self.trigger.model_dump(mode="json"),
+            type=self.type,
+            description=self.description,
+            missed=self.missed,
+            missed_limit=self.missed_limit,
+            overlap=self.overlap,
+        )
 
 
 TIMETABLE = (
     Schedule(
-        "heartbeat",
-        every(seconds=10),
-        lambda due: HeartbeatTicked(due_at=due),
-        "Shows that the whole road is open, from the clock to the consumers.",
+        name="heartbeat",
+        trigger=Every(every="10s"),
+        type=HeartbeatTicked.TYPE,
+        announce=lambda due: HeartbeatTicked(due_at=due),
+        missed="skip",
+        description="Shows that the whole road is open, from the clock to the consumers.",
     ),
     Schedule(
-        "day-end",
-        CronTrigger(hour=0, minute=0, timezone=UTC),
-        lambda due: DayEnded(day=(due.astimezone(UTC) - timedelta(days=1)).date()),
-        "Tells that a day (UTC) is over.",
+        name="day-end",
+        trigger=Daily(daily="00:00", zone="UTC"),
+        type=DayEnded.TYPE,
+        announce=lambda due: DayEnded(day=(due.astimezone(UTC) - timedelta(days=1)).date()),
+        missed="all",
+        description="Tells that a day (UTC) is over.",
     ),
     Schedule(
-        "health-check",
-        every(minutes=1),
-        lambda due: MinutePassed(due_at=due),
-        "Has broker, database and mail server looked at.",
+        name="health-check",
+        trigger=Every(every="1m"),
+        type=MinutePassed.TYPE,
+        announce=lambda due: MinutePassed(due_at=due),
+        missed="skip",
+        description="Has broker, database and mail server looked at.",
     ),
     Schedule(
-        "reminders",
-        every(hours=1),
-        lambda due: HourPassed(since=due - timedelta(hours=1), until=due),
-        "Has the users reminded who registered a week ago.",
+        name="reminders",
+        trigger=Every(every="1h"),
+        type=HourPassed.TYPE,
+        announce=lambda due: HourPassed(since=due - timedelta(hours=1), until=due),
+        missed="all",
+        missed_limit=24 * 14,
+        description="Has the users reminded who registered a week ago.",
     ),
     Schedule(
-        "cleaning",
-        CronTrigger(minute=17, timezone=UTC),
-        lambda due: CleaningRequested(due_at=due),
-        "Has old rows removed, see TIDINGS_KEEP_….",
+        name="cleaning",
+        trigger=Cron(cron="17 * * * *", zone="UTC"),
+        type=CleaningRequested.TYPE,
+        announce=lambda due: CleaningRequested(due_at=due),
+        description="Has old rows removed, see TIDINGS_KEEP_….",
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -40,31 +40,41 @@ _ADD = {
 _ORDER = {
     name: adding.on_conflict_do_update(
         index_elements=["schedule", "due_at"],
-        set_={each: adding.excluded[each] for each in ("state", "kind", "note", "operation_id", "fired_at")},
+        set_={each: adding.excluded[each] for each in ("state", "note", "operation_id", "fired_at")}
+        # What the schedule decided itself stays so: after a restart it begins behind the newest of these.
+        | {"kind": case((or_(_RUN.c.kind == DUE, _RUN.c.kind == MISSED), _RUN.c.kind), else_=adding.excluded.kind)},
         where=or_(_RUN.c.state == SKIPPED, _RUN.c.state == CANCELLED),
     ).returning(_RUN.c.schedule, _RUN.c.due_at)
     for name, adding in (("sqlite", sqlite.insert(_RUN)), ("postgresql", postgresql.insert(_RUN)))
 }
+#: Written out, so that the databases recognise the index of orders by it.
+_IS_ORDERED = _RUN.c.state == literal_column(f"'{ORDERED}'")
 _ORDERS = (
     select(_RUN)
-    .where(_RUN.c.state == ORDERED)
+    .where(_IS_ORDERED)
     .order_by(case((_RUN.c.kind == MANUAL, 0), else_=1), _RUN.c.due_at)
     .limit(bindparam("most"))
 )
-_ORDERS_LEFT = select(func.count()).where(_RUN.c.state == ORDERED, _RUN.c.operation_id == bindparam("operation"))
+_TAKE_ORDERS = _ORDERS.with_for_update(skip_locked=True)
+_ORDERS_LEFT = select(func.count()).where(_IS_ORDERED, _RUN.c.operation_id == bindparam("operation"))
 _END_ORDER = (
     update(_RUN)
     .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"), _RUN.c.state == ORDERED)
     .values(state=bindparam("new_state"), fired_at=bindparam("now"), note=func.coalesce(bindparam("why"), _RUN.c.note))
 )
+_COUNT_AS_MISSED = (
+    update(_RUN)
+    .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"), _RUN.c.kind.not_in((DUE, MISSED)))
+    .values(kind=MISSED)
+)
 _CANCEL = (
     update(_RUN)
-    .where(_RUN.c.state == ORDERED, _RUN.c.operation_id == bindparam("operation"))
+    .where(_IS_ORDERED, _RUN.c.operation_id == bindparam("operation"))
     .values(state=CANCELLED, fired_at=bindparam("now"))
 )
 _CANCEL_ALL = (
     update(_RUN)
-    .where(_RUN.c.state == ORDERED, _RUN.c.schedule == bindparam("name"))
+    .where(_IS_ORDERED, _RUN.c.schedule == bindparam("name"))
     .values(state=CANCELLED, fired_at=bindparam("now"), note=bindparam("why"))
     .returning(_RUN.c.operation_id)
 )
@@ -111,10 +121,9 @@ def claim(session: Session, claims: Sequence[Claim]) -> set[Key]:
     return _add(session, [asdict(each) | {"fired_at": now} for each in new])
 
 
-def claim_undeclared(session: Session, schedule: str, due_at: datetime, event_id: str) -> bool:
-    """Decide one due time of a schedule that has no row on the timetable."""
-    row = asdict(Claim(schedule=schedule, due_at=due_at, event_id=event_id)) | {"fired_at": datetime.now(UTC)}
-    return bool(_add(session, [row]))
+def count_as_missed(session: Session, schedule: str, due: datetime) -> None:
+    """Let a due time that an operator ordered count as one that the schedule decided itself (see `newest_due`)."""
+    session.connection().execute(_COUNT_AS_MISSED, {"name": schedule, "due": due})
 
 
 def order(  # noqa: PLR0913  # a run has these parts
@@ -133,9 +142,12 @@ def order(  # noqa: PLR0913  # a run has these parts
     return sorted(due for _, due in _add(session, rows, _ORDER))
 
 
-def orders(session: Session, limit: int) -> list[ScheduleRun]:
-    """What was ordered and has not been fired: manual runs before backfills, the oldest due times first."""
-    return _runs(session.connection().execute(_ORDERS, {"most": limit}))
+def orders(session: Session, limit: int, *, lock: bool = False) -> list[ScheduleRun]:
+    """What was ordered and has not been fired: manual runs before backfills, the oldest due times first.
+
+    Locked, if asked for, until the transaction ends; those that another has locked are then left out.
+    """
+    return _runs(session.connection().execute(_TAKE_ORDERS if lock else _ORDERS, {"most": limit}))
 
 
 def orders_left(session: Session, operation_id: str) -> int:

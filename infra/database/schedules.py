@@ -136,7 +136,7 @@ def pause(session: Session, name: str, who: str, why: str) -> bool:
 def resume(session: Session, name: str, *, now: datetime | None = None) -> bool:
     """Let the due times after this moment count; False when it is not paused.
 
-    What was due meanwhile is written down by the caller (`infra.schedules.gaps.paused`).
+    What was due meanwhile is written down by the caller.
     """
     return bool(session.connection().execute(_RESUME, {"schedule": name, "now": now or datetime.now(UTC)}).rowcount)
 
