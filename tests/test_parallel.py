@@ -49,10 +49,12 @@ def test_tests_that_share_dear_servers_stay_together_and_all_others_with_their_f
 
 
 def test_every_group_is_one_of_tests_that_exist() -> None:
-    lanes = ("sqlite", "postgresql")
-    tests = [
-        f"{file.relative_to(ROOT)}::test[{lane}]" for file in (ROOT / "tests").rglob("test_*.py") for lane in lanes
+    names = [
+        f"{file.relative_to(ROOT)}::{name}"
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     ]
+    tests = [f"{name}[{lane}]" for name in names for lane in ("sqlite", "postgresql")]
     assert parallel._TOGETHER.keys() <= {parallel.group_of(each) for each in tests}
 
 
