@@ -55,7 +55,7 @@ async def stop(
     who: Operator,
     wanted: Stop = Stop(),  # noqa: B008  # FastAPI's way to say that the body may be missing
 ) -> Response:
-    """Ask an operation to stop: it does within a second or so, and what it has not sent waits again."""
+    """Ask an operation to stop: it does within a second or so. Letters wait again, due times are given up."""
 
     def work(session: Session) -> Answer:
         operation = replaying.stop(session, id, who=who, why=wanted.why or "")

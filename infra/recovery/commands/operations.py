@@ -41,10 +41,10 @@ def show(id: Id, wait: Wait = False, as_json: Json = False) -> int:  # noqa: A00
 
 @app.command()
 def stop(id: Id, why: MaybeWhy = None, as_json: Json = False) -> None:  # noqa: A002  # as above
-    """Stop an operation: what it has not sent waits again."""
+    """Stop an operation: a replay's letters wait again, a backfill's due times are given up."""
     with opened() as database, database.transaction() as session:
         asked = OperationView.of(replaying.stop(session, id, who=who(), why=why or ""))
-    output.done(asked, "It stops within a second or so; what it has not sent waits again.", as_json=as_json)
+    output.done(asked, "It stops within a second or so; what it has not sent stays undone.", as_json=as_json)
 
 
 _OPERATIONS: Columns[OperationView] = {
