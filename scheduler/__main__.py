@@ -63,8 +63,8 @@ def _has_database(settings: Settings) -> bool:
 
 
 def _show_code(*, as_json: bool) -> None:
-    found = [(each.name, each.description) for each in TIMETABLE]
-    names = ("name", "description")
+    found = [(each.name, each.trigger.words, each.type, each.description) for each in TIMETABLE]
+    names = ("name", "when", "type", "description")
     if as_json:
         output.document({"items": [dict(zip(names, each, strict=True)) for each in found], "next": None})
     else:

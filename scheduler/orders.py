@@ -52,13 +52,13 @@ class Orders:
         with self._database.reading() as session:
             waiting = schedule_runs.orders(session, 1)
             backfills = operations.open_ids(session, operations.BACKFILL)
+        for operation_id in backfills:  # first, as one that was stopped while no scheduler ran announces nothing more
+            with self._database.transaction() as session:
+                _settle(session, operation_id)
         if waiting:
             with self._database.transaction() as session:
                 fired = self._fire(session)
             tell(fired)
-        for operation_id in backfills:
-            with self._database.transaction() as session:
-                _settle(session, operation_id)
 
     def _fire(self, session: Session) -> list[Tick]:
         outcome = _Outcome()
@@ -118,14 +118,16 @@ def _settle(session: Session, operation_id: str) -> None:
     if operation is None or operation.state not in operations.OPEN:
         return
     # The orders first, as whoever fires them does it: or one of two replicas would wait for the other in a circle.
-    cancelled = schedule_runs.cancel_orders(session, operation_id) if operation.state == "stopping" else 0
+    if operation.state == "stopping":
+        schedule_runs.cancel_orders(session, operation_id)
     operation = operations.find(session, operation_id, lock=True)
     if operation is None or operation.state not in operations.OPEN:
         return
     before = operation.model_dump()
     if operation.state == "stopping":
         operation.state = "stopped"
-        operation.message = f"stopped by an operator; {operation.sent} announced, {cancelled} given up"
+        given_up = operation.total - operation.sent
+        operation.message = f"stopped by an operator; {operation.sent} announced, {given_up} given up"
     else:
         _judge(session, operation)
     if operation.model_dump() != before or datetime.now(UTC) - operation.updated_at > _SIGN_OF_LIFE:
