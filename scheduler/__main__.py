@@ -14,7 +14,7 @@ from infra.schedules.commands.arguments import AfterName, From, State, Type
 from infra.schedules.commands.backfill import backfill
 from infra.settings import Settings, load
 from scheduler.program import run as run_program
-from scheduler.timetable import TIMETABLE
+from scheduler.timetable import timetable
 
 app = commands.make("The scheduler.")
 
@@ -40,10 +40,11 @@ def list_(  # noqa: PLR0913, PLR0917  # the options that people have
     as_json: Json = False,
 ) -> None:
     """Show the schedules: when each fires next, and what became of its last run."""
-    if _has_database(load()):
+    settings = load()
+    if _has_database(settings):
         showing.show_all(Filter(state=state, origin=origin, type=type_), limit, cursor, as_json=as_json)
     else:
-        _show_code(as_json=as_json)
+        _show_code(settings, as_json=as_json)
 
 
 app.command()(showing.show)
@@ -62,8 +63,8 @@ def _has_database(settings: Settings) -> bool:
     return settings.database_url is not None or settings.database_file.exists()
 
 
-def _show_code(*, as_json: bool) -> None:
-    found = [(each.name, each.trigger.words, each.type, each.description) for each in TIMETABLE]
+def _show_code(settings: Settings, *, as_json: bool) -> None:
+    found = [(each.name, each.trigger.words, each.type, each.description) for each in timetable(settings.zone)]
     names = ("name", "when", "type", "description")
     if as_json:
         output.document({"items": [dict(zip(names, each, strict=True)) for each in found], "next": None})

@@ -12,20 +12,21 @@ from infra.database.readiness import Readiness
 from infra.relaying.publishing import Publishing
 from infra.settings import Settings
 from scheduler.engine import Engine
-from scheduler.timetable import TIMETABLE, Schedule
+from scheduler.timetable import Schedule, timetable
 
 _log = structlog.get_logger(__name__)
 
 
-async def run(settings: Settings, timetable: tuple[Schedule, ...] = TIMETABLE) -> None:
-    """Run until SIGTERM or SIGINT.
+async def run(settings: Settings, schedules: tuple[Schedule, ...] | None = None) -> None:
+    """Run until SIGTERM or SIGINT; without other schedules, with those of the timetable.
 
     Raises:
         ConfigurationError: the database is not migrated, an address is missing, or the port of the probes is taken.
     """
     database = connect(settings.database)
     require_current(database)
-    engine = Engine(database, timetable)
+    schedules = timetable(settings.zone) if schedules is None else schedules
+    engine = Engine(database, schedules)
     engine.declare()
     publishing = Publishing(database, settings.rabbitmq, program="scheduler")
     relaying = asyncio.create_task(publishing.run(), name="relay")
@@ -36,7 +37,7 @@ async def run(settings: Settings, timetable: tuple[Schedule, ...] = TIMETABLE) -
         port=settings.probe_port,
     )
     engine.start()
-    _log.info("scheduler ready", schedules=len(timetable), probes=server.server_port)
+    _log.info("scheduler ready", schedules=len(schedules), probes=server.server_port)
     try:
         await _stopped(relaying)
     finally:

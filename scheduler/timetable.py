@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from events.cleaning import CleaningRequested
 from events.clock import DayEnded, HeartbeatTicked, HourPassed, MinutePassed
@@ -44,45 +45,65 @@ class Schedule:
         )
 
 
-TIMETABLE = (
-    Schedule(
-        name="heartbeat",
-        trigger=Every(every="10s"),
-        type=HeartbeatTicked.TYPE,
-        announce=lambda due: HeartbeatTicked(due_at=due),
-        missed="skip",
-        description="Shows that the whole road is open, from the clock to the consumers.",
-    ),
-    Schedule(
-        name="day-end",
-        trigger=Daily(daily="00:00", zone="UTC"),
-        type=DayEnded.TYPE,
-        announce=lambda due: DayEnded(day=(due.astimezone(UTC) - timedelta(days=1)).date()),
-        missed="all",
-        description="Tells that a day (UTC) is over.",
-    ),
-    Schedule(
-        name="health-check",
-        trigger=Every(every="1m"),
-        type=MinutePassed.TYPE,
-        announce=lambda due: MinutePassed(due_at=due),
-        missed="skip",
-        description="Has broker, database and mail server looked at.",
-    ),
-    Schedule(
-        name="reminders",
-        trigger=Every(every="1h"),
-        type=HourPassed.TYPE,
-        announce=lambda due: HourPassed(since=due - timedelta(hours=1), until=due),
-        missed="all",
-        missed_limit=24 * 14,
-        description="Has the users reminded who registered a week ago.",
-    ),
-    Schedule(
-        name="cleaning",
-        trigger=Cron(cron="17 * * * *", zone="UTC"),
-        type=CleaningRequested.TYPE,
-        announce=lambda due: CleaningRequested(due_at=due),
-        description="Has old rows removed, see TIDINGS_KEEP_….",
-    ),
-)
+#: Each window of the reminders begins where the one before ends: change the period here alone.
+_REMINDERS = Every(every="1h")
+
+
+def timetable(zone: str) -> tuple[Schedule, ...]:
+    """All of them; `zone` is for what goes by the local clock."""
+    return (
+        Schedule(
+            name="heartbeat",
+            trigger=Every(every="10s"),
+            type=HeartbeatTicked.TYPE,
+            announce=lambda due: HeartbeatTicked(due_at=due),
+            missed="skip",
+            description="Shows that the whole road is open, from the clock to the consumers.",
+        ),
+        Schedule(
+            name="health-check",
+            trigger=Every(every="1m"),
+            type=MinutePassed.TYPE,
+            announce=lambda due: MinutePassed(due_at=due),
+            missed="skip",
+            description="Has broker, database and mail server looked at.",
+        ),
+        Schedule(
+            name="daily-report",
+            trigger=Daily(daily="07:00", zone=zone),
+            type=DayEnded.TYPE,
+            announce=lambda due: _day_before(due, ZoneInfo(zone)),
+            missed="all",
+            description="Has the operator told what happened on the day before.",
+        ),
+        Schedule(
+            name="reminders",
+            trigger=_REMINDERS,
+            type=HourPassed.TYPE,
+            announce=_window,
+            missed="all",
+            missed_limit=24 * 14,  # two weeks
+            description="Has the users reminded who registered a week ago.",
+        ),
+        Schedule(
+            name="cleaning",
+            trigger=Cron(cron="17 * * * *", zone="UTC"),
+            type=CleaningRequested.TYPE,
+            announce=lambda due: CleaningRequested(due_at=due),
+            description="Has old rows removed, see TIDINGS_KEEP_….",
+        ),
+    )
+
+
+def _window(due: datetime) -> HourPassed:
+    before = _REMINDERS.last_upto(due - timedelta(milliseconds=1))
+    assert before is not None
+    return HourPassed(since=before, until=due)
+
+
+def _day_before(due: datetime, zone: ZoneInfo) -> DayEnded:
+    """The day as its zone has it: of 23 or 25 hours where the clock is changed."""
+    today = due.astimezone(zone).date()
+    day = today - timedelta(days=1)
+    since, until = (datetime.combine(each, time.min, tzinfo=zone).astimezone(UTC) for each in (day, today))
+    return DayEnded(day=day, since=since, until=until)
