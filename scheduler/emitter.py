@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 
 from infra import metrics
-from infra.database import outbox, schedule_runs
+from infra.database import outbox, schedule_runs, schedules
 from infra.faults import failpoint
 from scheduler.ticks import Tick
 
@@ -20,6 +20,8 @@ Hindrance = Callable[[Session, str, datetime], str | None]
 def emit(session: Session, ticks: Sequence[Tick], hindrance: Hindrance) -> list[Tick]:
     """Decide these due times in the caller's transaction; gives those that no other replica had decided."""
     careful = [tick for tick in ticks if tick.overlap == SKIP and tick.event is not None]
+    if careful:  # one after the other they would be locked in another order by another replica
+        schedules.hold(session, {tick.schedule for tick in ticks})
     decided = _emit(session, [tick for tick in ticks if tick not in careful] if careful else ticks)
     for tick in careful:  # one by one: each may be in the way of the next
         why = hindrance(session, tick.schedule, tick.due)

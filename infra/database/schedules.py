@@ -1,6 +1,6 @@
 """The timetable as every replica follows it: one row for each schedule, made by code or by an operator."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,12 @@ _LOCK_ALL = _ALL.with_for_update()
 _STAMP = select(func.count(), cast(func.coalesce(func.sum(_SCHEDULE.c.version), 0), BIG))
 _FIND = select(_SCHEDULE).where(_THIS)
 _LOCK = _FIND.with_for_update()
+_HOLD = (
+    select(_SCHEDULE.c.name)
+    .where(_SCHEDULE.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(_SCHEDULE.c.name)
+    .with_for_update()
+)
 _INSERT = {
     name: dialect.insert(_SCHEDULE).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
@@ -104,6 +110,11 @@ def find(session: Session, name: str, *, lock: bool = False) -> Schedule | None:
     """One of them; locked, if asked for, until the transaction ends."""
     rows = _rows(session.connection().execute(_LOCK if lock else _FIND, {"schedule": name}))
     return rows[0] if rows else None
+
+
+def hold(session: Session, names: Collection[str]) -> None:
+    """Lock several, until the transaction ends."""
+    session.connection().execute(_HOLD, {"names": sorted(names)})
 
 
 def page(session: Session, wanted: Filter, *, after: str | None = None, limit: int = 50) -> list[Schedule]:
