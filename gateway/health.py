@@ -16,8 +16,9 @@ from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.security import operator_router, public_router
 from infra import metrics
-from infra.database import outbox
+from infra.database import health, outbox
 from infra.database.engine import Database
+from infra.database.schedule_tables import Health
 from infra.errors import DatabaseUnavailable
 from infra.watching import views
 from infra.watching.views import HealthState, HealthView
@@ -96,6 +97,7 @@ def _measure(database: Database) -> None:
     try:
         with database.reading() as session:
             backlog = outbox.backlog(session)
+            _measure_health(health.everything(session), datetime.now(UTC))
     except DatabaseUnavailable:  # unknown, and the other figures are wanted now more than ever
         rows = oldest = set_aside = nan
     else:
@@ -104,3 +106,9 @@ def _measure(database: Database) -> None:
     metrics.OUTBOX_ROWS.set(rows)
     metrics.OUTBOX_OLDEST.set(oldest)
     metrics.OUTBOX_SET_ASIDE.set(set_aside)
+
+
+def _measure_health(found: list[Health], now: datetime) -> None:
+    for row in found:
+        metrics.HEALTHY.labels(row.component).set(row.state == "ok")
+        metrics.HEALTH_AGE.labels(row.component).set((now - row.checked_at).total_seconds())

@@ -84,6 +84,16 @@ def test_programs_and_clients_are_told_the_same(run: Run, database: Database, tm
     assert failing == json.loads(run("--json", "--state", "failing")[1])
 
 
+def test_prometheus_is_told_of_it_and_of_its_age(database: Database, tmp_path: Path) -> None:
+    put(database, "broker", "ok", NOW - timedelta(minutes=10))
+    put(database, "smtp", "failing")
+    settings = Settings(operator_token="token", state_dir=tmp_path)
+    with TestClient(create_app(settings, database, None), headers={"Authorization": "Bearer token"}) as client:
+        lines = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    assert ["1.0", "0.0"] == [lines[f'tidings_healthy{{component="{each}"}}'] for each in ("broker", "smtp")]
+    assert 600 <= float(lines['tidings_health_age_seconds{component="broker"}']) < 660
+
+
 def test_a_filter_changes_what_is_shown_and_not_the_exit_code(run: Run, database: Database) -> None:
     put(database, "broker", "ok")
     put(database, "smtp", "failing")
