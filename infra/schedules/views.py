@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
-from infra.database.schedule_runs import BACKFILL, FIRED
+from infra.database.schedule_runs import FIRED
 from infra.database.schedule_tables import Schedule
 from infra.database.tables import ScheduleRun
 from infra.recovery.deliveries import Delivery
@@ -56,7 +56,7 @@ class RunView(BaseModel):
     @classmethod
     def of(cls, row: ScheduleRun, **more: Any) -> Self:
         """The run of this row."""
-        late = row.state == FIRED and row.kind != BACKFILL
+        late = row.state == FIRED and row.operation_id is None
         lateness = round((row.fired_at - row.due_at).total_seconds(), 6) if late else None
         return cls(**row.model_dump(exclude={"schedule"}), lateness=lateness, **more)
 

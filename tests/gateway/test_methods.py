@@ -12,6 +12,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
     ("path", "allow"),
     [
         ("/users", "GET, HEAD, OPTIONS, POST"),
+        ("/schedules/tick/backfill", "OPTIONS, POST"),
         ("/users/8f0f4ab4-6a07-4b6e-8f0d-0d3a1a6c2b51", "GET, HEAD, OPTIONS"),
         ("/livez", "GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),

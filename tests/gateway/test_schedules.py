@@ -139,7 +139,7 @@ def test_runs_are_listed_from_the_newest_due_time_on_and_filtered(operator: Test
     for number in range(4):
         fired(database, number)
     fired(database, 4, state="skipped", note="sms has not ended the tick before.")
-    fired(database, 5, kind="backfill")
+    fired(database, 5, kind="backfill", operation_id="1")
     assert [5, 4, 3, 2, 1, 0] == dues(operator)
     assert [[4], [5], [3, 2, 1, 0]] == [
         dues(operator, state="skipped"),

@@ -137,7 +137,14 @@ def test_all_of_one_schedule_is_shown(run: Run, database: Database) -> None:
     database.run(lambda session: schedules.set_silent(session, "tick", DUE))
     code, output, errors = run("show", "tick")
     assert (0, "") == (code, errors)
-    for line in ("every second", "by grace: too loud", "due, fired, 0.250 s late", event_id, "taker: pending"):
+    for line in (
+        "every second",
+        "by grace: too loud",
+        "due, fired, 0.250 s late",
+        event_id,
+        "taker: pending",
+        '{"every": "1s"}',
+    ):
         assert line in output
     assert 5 == sum(line.startswith("next ") for line in output.splitlines())
     assert "paused" == told(run, "show", "tick")["state"]

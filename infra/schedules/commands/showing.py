@@ -1,5 +1,6 @@
 """`./tidings schedules list`, `show`, `runs` and `gaps`."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -67,8 +68,11 @@ def gaps(name: Name, limit: Limit = 50, cursor: After = None, as_json: Json = Fa
 
 def _members(found: ScheduleView) -> Iterator[tuple[str, object]]:
     """All that is known of a schedule, a line each."""
-    for name in ("name", "description", "origin", "state", "type", "data", "when", "trigger"):
+    for name in ("name", "description", "origin", "state", "type"):
         yield name, getattr(found, name)
+    yield "data", "made by code, from the due time" if found.data is None else json.dumps(found.data)
+    yield "when", found.when
+    yield "trigger", json.dumps(found.trigger)
     yield "missed", f"{found.missed} ({found.missed_limit} at most)" if found.missed == "all" else found.missed
     yield "overlap", found.overlap
     for fire in found.next:
