@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from infra.database import schedule_gaps, schedules
 from infra.database.engine import Database
+from infra.database.schedule_runs import FIRED
 from infra.database.schedule_tables import Schedule, ScheduleGap
 from infra.database.tables import ScheduleRun, table
 from infra.schedules import triggers
@@ -27,9 +28,9 @@ class Account:
     gaps: Sequence[ScheduleGap]
 
     @property
-    def missing(self) -> list[datetime]:
-        """Due times that nobody decided."""
-        return [due for due in self.due if due not in self.runs]
+    def unfired(self) -> list[datetime]:
+        """Due times that were not announced."""
+        return [due for due in self.due if due not in self.runs or self.runs[due].state != FIRED]
 
     @property
     def too_many(self) -> list[datetime]:
@@ -38,12 +39,14 @@ class Account:
 
     @property
     def unexplained(self) -> list[datetime]:
-        """What is missing and lies in no gap that was found."""
-        return [due for due in self.missing if not any(gap.first_due_at <= due <= gap.last_due_at for gap in self.gaps)]
+        """Due times that nobody decided: without a row, and in no gap that was found."""
+        spans = [(gap.first_due_at, gap.last_due_at) for gap in self.gaps]
+        missing = [due for due in self.due if due not in self.runs]
+        return [due for due in missing if not any(first <= due <= last for first, last in spans)]
 
     @property
     def missed(self) -> int:
-        """What the gaps say was never announced."""
+        """How many were never announced, as the gaps say it."""
         return sum(gap.due - gap.fired for gap in self.gaps)
 
 

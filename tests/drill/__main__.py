@@ -21,6 +21,7 @@ from tests.drill.replaying import replay
 from tests.drill.report import Report
 from tests.drill.running import Drill, Plan
 from tests.drill.stage import Choice, Stage
+from tests.drill.timing import look as timing_of
 from tests.drill.verdict import rows
 
 app = commands.make("Break everything, one thing after the other, under a load, and count what came of it.")
@@ -69,12 +70,12 @@ def _run(stage: Stage, plan: Plan, say: Callable[[str], None]) -> Report:
     undrained = running.undrained()
     say("replaying the mails that were given up")
     replayed = replay(stage)
-    counts = count(stage, running)
-    strange = [*counts.strange, *undrained, *([] if replayed.is_good else [str(replayed)])]
+    counts, timing = count(stage, running), timing_of(stage, running.phases, running.ended)
+    strange = [*counts.strange, *undrained, *timing.strange(), *([] if replayed.is_good else [str(replayed)])]
     names = {phase.name for phase in running.phases}
     not_run = [fault.name for fault in plan.faults if fault.name not in names]
     found = rows(running.phases, counts)
-    notes = [str(replayed)] if replayed.total and replayed.is_good else []
+    notes = [str(timing), *([str(replayed)] if replayed.total and replayed.is_good else [])]
     return Report(plan.seed, stage.versions(), stage.choice.rate, found, not_run, strange, notes)
 
 

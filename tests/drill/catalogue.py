@@ -15,6 +15,7 @@ def faults(kind: str) -> dict[str, Fault]:
     found: list[Fault] = [
         *(programs.Killed(name) for name in PROGRAMS),
         *(programs.Terminated(name) for name in PROGRAMS),
+        programs.NoScheduler(),
         broker.Killed(), broker.Restarted(), broker.Frozen(), broker.Wiped(),
         broker.ConnectionsClosed(), broker.MemoryAlarm(), broker.DiskAlarm(),
         network.Cut(), network.Blackhole(), network.Slow(), network.ConfirmsDropped(),

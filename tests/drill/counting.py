@@ -3,13 +3,15 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Activity, ScheduleRun, User, table
 from tests.drill import journal, witnesses
+from tests.drill.consumers.journal import CONSUMER
 from tests.drill.load import Registration
 from tests.drill.mails import Copy
 from tests.drill.phases import Phase, at
@@ -62,13 +64,13 @@ class Found:
     letters: Sequence[Any]
     #: Given up by a consumer, and not kept as a dead letter.
     unkept: int
-    #: Events of the scheduler without a line in the activity log.
+    #: Events of the scheduler, up to the end of the load, without a line in the activity log.
     unheard: int
 
 
 def count(stage: Stage, drill: Drill) -> Counts:
     """Look at everything once more."""
-    found, counts, phases = _find(stage), Counts(), drill.phases
+    found, counts, phases = _find(stage, drill.ended), Counts(), drill.phases
     people = _people(stage, found, phases)
     mails = drill.witnesses.mails
     mails.look()
@@ -86,17 +88,18 @@ def count(stage: Stage, drill: Drill) -> Counts:
     return counts
 
 
-def _find(stage: Stage) -> Found:
+def _find(stage: Stage, upto: float) -> Found:
     with stage.database.reading() as session:
         run = session.connection().execute
         users = run(select(_USERS.c.id, _USERS.c.event_id, _USERS.c.email, _USERS.c.registered_at)).all()
         of_people = _LINES.c.type.in_(("user.registered", DrillStepped.TYPE))
         lines = run(select(_LINES.c.subject, func.count()).where(of_people).group_by(_LINES.c.subject)).all()
         columns = [_LETTERS.c[name] for name in ("event_id", "consumer", "reason", "state", "first_failed_at")]
-        unheard = select(func.count()).where(_RUNS.c.event_id.not_in(select(_LINES.c.event_id)))
+        fired = and_(_RUNS.c.state == "fired", _RUNS.c.due_at <= datetime.fromtimestamp(upto, UTC))
+        unheard = select(func.count()).where(fired, _RUNS.c.event_id.not_in(select(_LINES.c.event_id)))
         return Found(
             {row.id: (row.event_id, row.email, row.registered_at.timestamp()) for row in users},
-            journal.rows(stage.database),
+            journal.rows(stage.database, CONSUMER),
             Counter({row[0]: row[1] for row in lines}),
             run(select(*columns)).all(),
             witnesses.unkept(session),

@@ -38,10 +38,11 @@ def count_by_subject(connection: Any, subjects: Collection[str]) -> dict[str, in
     return {str(subject): int(number) for subject, number in connection.execute(query)}
 
 
-def rows(database: Database) -> Sequence[Any]:
-    """The whole journal, in the order of the commits."""
+def rows(database: Database, consumer: str) -> Sequence[Any]:
+    """What one consumer wrote, in the order of the commits."""
+    query = select(JOURNAL).where(JOURNAL.c.consumer == consumer).order_by(JOURNAL.c.sequence)
     with database.reading() as session:
-        return session.connection().execute(select(JOURNAL).order_by(JOURNAL.c.sequence)).all()
+        return session.connection().execute(query).all()
 
 
 def out_of_order(journal: Iterable[Any]) -> list[Any]:

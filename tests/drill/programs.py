@@ -20,6 +20,8 @@ from tests.waiting import until
 T = TypeVar("T")
 #: Seconds for a start on a busy machine, and for an orderly end.
 START, END = 60.0, 10.0
+#: Programs of which the drill has its own form.
+_MODULES = {"scheduler": "tests.drill.clock"}
 
 
 class Programs:
@@ -36,7 +38,7 @@ class Programs:
                 Child(
                     Launch(
                         name,
-                        (sys.executable, "-m", name),
+                        (sys.executable, "-m", _MODULES.get(name, name)),
                         {**environment, "TIDINGS_PROBE_PORT": str(ports[name])},
                         ROOT,
                         places.pid_file(name),

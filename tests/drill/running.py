@@ -46,6 +46,8 @@ class Drill:
     def __init__(self, stage: Stage, plan: Plan, say: Callable[[str], None]) -> None:
         self.phases: list[Phase] = []
         self.drained = False
+        #: When the load ended (time.time()): what was due by then is looked at.
+        self.ended = 0.0
         self._stage = stage
         self._plan = plan
         self._say = say
@@ -64,6 +66,7 @@ class Drill:
             self._fail(fault)
         self._say("healed; the load ends, and what is left is handled")
         self._stage.load.stop()
+        self.ended = time.time()
         self._handled -= self._late
         self.drained = self._wait(self._stage.load.so_far(), time.time(), DRAIN) is not None and self._quiet()
 

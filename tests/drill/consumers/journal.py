@@ -8,15 +8,17 @@ from infra.subscriptions import Batch, Context, subscribe
 from tests.drill.journal import ADD
 from tests.drill.stepped import DrillStepped
 
+CONSUMER = "drill-journal"
+
 
 # One lane of one: the order of the rows is the order of the deliveries.
-@subscribe("drill-journal", to=(UserRegistered, DrillStepped), concurrency=1, batch=Batch(size=100, wait=0.02))
+@subscribe(CONSUMER, to=(UserRegistered, DrillStepped), concurrency=1, batch=Batch(size=100, wait=0.02))
 def journal(batch: Sequence[Context]) -> None:
     """A row for each event."""
     rows = [
         {
             "event_id": one.event_id,
-            "consumer": "drill-journal",
+            "consumer": CONSUMER,
             "subject": one.subject,
             "number": one.event.number if isinstance(one.event, DrillStepped) else 0,
             "attempt": one.attempt,

@@ -20,6 +20,7 @@ class Locked(Lasting):
 
     name = "database-lock"
     gateway_answers = False
+    ticks_may_be_missed = True
 
     def context(self, stage: Stage) -> AbstractContextManager[None]:
         return _sqlite_locked(stage) if stage.postgres is None else _postgres_locked(stage)
@@ -55,6 +56,7 @@ class Restarted(Fault):
     seconds = 3.0
     only_on = "postgresql"
     gateway_answers = False
+    ticks_may_be_missed = True
 
     def inject(self, stage: Stage) -> None:
         assert stage.postgres is not None

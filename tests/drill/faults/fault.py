@@ -21,6 +21,8 @@ class Fault(ABC):
     gateway_answers: bool = True
     #: SMTP leaves open whether a mail was taken: it may come twice, with the same Message-ID.
     mails_may_double: bool = False
+    #: No scheduler can write for so long that due times are missed: then each policy decides.
+    ticks_may_be_missed: bool = False
 
     @abstractmethod
     def inject(self, stage: Stage) -> None:

@@ -2,8 +2,9 @@
 
 import time
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 
-from tests.drill.faults.fault import Fault
+from tests.drill.faults.fault import Fault, Lasting
 from tests.drill.programs import START, Programs
 from tests.drill.stage import Stage
 from tests.waiting import until
@@ -61,3 +62,14 @@ class Terminated(_Ended):
 
     def end(self, programs: Programs) -> None:
         programs.terminate(self._program)
+
+
+class NoScheduler(Lasting):
+    """No scheduler runs, for longer than a due time may be late."""
+
+    name = "scheduler-away"
+    seconds = 14.0
+    ticks_may_be_missed = True
+
+    def context(self, stage: Stage) -> AbstractContextManager[None]:
+        return stage.programs.stopped("scheduler")

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from infra.rabbitmq.topology import DEAD_LETTERS
+from tests.system.crash_points import timed
 from tests.system.crash_points.consumers import batches, journal
 from tests.system.crash_points.points import Point
 from tests.system.crash_points.recovery import DRAIN, recover
 from tests.system.crash_points.site import CONSUMERS, Person, Site
 from tests.waiting import until
 
+#: What a gap and an order come to, whatever dies: one run each, and one row that tells of the gap.
+_DECIDED, _ORDERED = ([("fired", "missed")], [(timed.HOURS, 1)]), ([("fired", "manual")], [])
 #: Whose queue shows what the relay published.
 _ANY = CONSUMERS[0]
 
@@ -81,6 +84,22 @@ def die_at_the_clock(site: Site, point: Point, times: int) -> None:
     until(lambda: set(site.witnesses.runs()) - before, what="the next tick")
     site.kill("scheduler")
     recover(site)
+
+
+def die_catching_up(site: Site, point: Point) -> None:
+    """With a gap to decide, and once more with a run that was ordered."""
+    site.run("gateway", "consumers")
+    gap = timed.owe(site.database)
+    site.crash("scheduler", f"{point.name}@{gap}")
+    order = timed.order(site.database)
+    site.crash("scheduler", f"{point.name}@{order}")
+    site.run("scheduler")
+    until(lambda: timed.seen(site.database, gap) == _DECIDED, what="the end of the gap")
+    until(lambda: timed.seen(site.database, order) == _ORDERED, what="the run")
+    site.kill("scheduler")
+    timed.end(site.database, gap, order)
+    recover(site)
+    assert (_DECIDED, _ORDERED) == (timed.seen(site.database, gap), timed.seen(site.database, order))
 
 
 def await_dead_letters(site: Site, people: Sequence[Person]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from infra.faults import EXIT, NAMES
 from tests.system.crash_points.crashes import (
     die_at_the_clock,
+    die_catching_up,
     die_delivering,
     die_in_the_gateway,
     die_replaying,
@@ -62,6 +63,11 @@ def test_a_replay_is_done_once_though_its_consumer_died(site: Site, point: Point
 @once_and_twice
 def test_a_due_time_is_announced_once_though_the_scheduler_died(site: Site, point: Point, times: int) -> None:
     die_at_the_clock(site, point, times)
+
+
+@pytest.mark.parametrize("point", CLOCK, ids=lambda point: point.fault)
+def test_a_gap_and_an_order_are_decided_once_though_the_scheduler_died(site: Site, point: Point) -> None:
+    die_catching_up(site, point)
 
 
 def test_the_program_ends_soon_after_its_worker_even_one_that_died_as_it_began(sqlite_site: Site) -> None:

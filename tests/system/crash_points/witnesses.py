@@ -36,8 +36,8 @@ class Witnesses:
         return {str(email): str(event_id) for email, event_id in self._rows(select(people.c.email, people.c.event_id))}
 
     def runs(self) -> list[str]:
-        """The events of all due times in the scheduler's ledger."""
-        return [str(row[0]) for row in self._rows(select(_RUN.c.event_id))]
+        """The events of all due times that the scheduler's ledger says were announced."""
+        return [str(row[0]) for row in self._rows(select(_RUN.c.event_id).where(_RUN.c.state == "fired"))]
 
     def silences(self) -> list[str]:
         """The events that tell of the clock, while nothing runs it: they are in the log, if it took that long."""

@@ -1,0 +1,1 @@
+"""Consumers of the replicas' ticks: `TIDINGS_CONSUMER_PACKAGES=tests.system.replicas.consumers`."""

@@ -1,0 +1,117 @@
+"""Three schedulers, killed at random and all at once: each due time has one event, and a gap is found once."""
+
+import os
+import random
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from events.clock import due_id
+from infra.database.tables import ScheduleRun
+from tests.ledger import Account, account
+from tests.system.replicas.clock import TICKING
+from tests.system.replicas.consumers import journal
+from tests.system.replicas.fleet import Fleet
+from tests.waiting import until
+
+pytestmark = pytest.mark.system
+#: Seconds of killing; the issue's five minutes with TIDINGS_SECONDS=300.
+SECONDS = float(os.environ.get("TIDINGS_SECONDS", "20"))
+#: Seconds after which a due time that nobody was there for is missed, and how long all replicas stay dead.
+GRACE = 10.0
+DEAD = GRACE + 4.0
+#: Seconds until everything has arrived that is under way: a dead relay's lease, a start on a busy machine.
+DRAIN = 60.0
+ALL, LATEST, SKIP = (schedule.name for schedule in TICKING)
+
+
+@pytest.mark.timeout(SECONDS + 200)
+def test_each_due_time_has_one_event_however_often_replicas_die(fleet: Fleet) -> None:
+    seed = random.randrange(1_000_000)
+    fleet.start()
+    fleet.kill_at_random(SECONDS, random.Random(seed))
+    fleet.start()
+    upto = datetime.now(UTC)
+    accounts = _settled(fleet, upto)
+    sys.stderr.write(f"seed {seed}: {fleet.kills} kills, {_told(accounts)}\n")
+    assert [] == accounts[ALL].unfired
+    for one in accounts.values():
+        assert ([], []) == (one.unexplained, one.too_many), (seed, one.schedule.name, one.gaps)
+        assert len(one.unfired) == one.missed
+        assert {due: due_id(one.schedule.name, due) for due in one.runs} == {
+            due: run.event_id for due, run in one.runs.items()
+        }
+    _check_events(fleet)
+
+
+@pytest.mark.timeout(200)
+def test_what_was_due_while_all_were_dead_is_found_once_by_whoever_comes_first(fleet: Fleet) -> None:
+    fleet.start()
+    until(lambda: len(fleet.witnesses.runs()) > len(TICKING), what="the first ticks of all")
+    fleet.kill()
+    rises = time.monotonic() + DEAD
+    until(lambda: time.monotonic() > rises, seconds=DEAD + 1, what="the end of the gap")
+    fleet.start()
+    accounts = _settled(fleet, datetime.now(UTC))
+    _check_events(fleet)
+    assert {ALL: 1, LATEST: 1, SKIP: 1} == {name: len(one.gaps) for name, one in accounts.items()}
+    assert [] == accounts[ALL].unfired
+    for one in accounts.values():
+        (gap,) = one.gaps
+        assert ("missed", one.schedule.missed) == (gap.reason, gap.policy)
+        assert ([], len(one.unfired)) == (one.unexplained, one.missed)
+        assert gap.due == len([due for due in one.due if gap.first_due_at <= due <= gap.last_due_at])
+    _check_policies(accounts)
+
+
+def _check_policies(accounts: dict[str, Account]) -> None:
+    """What of each gap was announced after all: everything, its last due time, or what was younger than the grace."""
+    gaps = {name: one.gaps[0] for name, one in accounts.items()}
+    assert gaps[ALL].due == gaps[ALL].fired
+    assert 1 == gaps[LATEST].fired
+    assert "missed" == accounts[LATEST].runs[gaps[LATEST].last_due_at].kind
+    found_late = timedelta(seconds=GRACE)
+    assert all(gaps[SKIP].found_at - due > found_late for due in accounts[SKIP].unfired)
+    assert accounts[SKIP].unfired
+
+
+def _settled(fleet: Fleet, upto: datetime) -> dict[str, Account]:
+    """The accounts, when all that was due by then is decided and through, and the schedulers are dead again."""
+    names = [schedule.name for schedule in TICKING]
+
+    def accounts() -> dict[str, Account]:
+        return {name: account(fleet.database, name, upto) for name in names}
+
+    def is_through() -> bool:
+        written = fleet.witnesses.journal()
+        return all(
+            len(one.unfired) == one.missed and all((run.event_id, journal.CONSUMER) in written for run in _fired(one))
+            for one in accounts().values()
+        )
+
+    until(is_through, seconds=DRAIN, what="the end of every tick")
+    fleet.kill()
+    return accounts()
+
+
+def _fired(one: Account) -> list[ScheduleRun]:
+    return [run for run in one.runs.values() if run.state == "fired"]
+
+
+def _check_events(fleet: Fleet) -> None:
+    """Each event is once in the log and once at the consumer, and none is there that the ledger does not know."""
+    runs, published, written = set(fleet.witnesses.runs()), fleet.witnesses.published(), fleet.witnesses.journal()
+    assert {1} == set(published.values()) == set(written.values())
+    ours = {event for event, consumer in written if consumer == journal.CONSUMER}
+    assert ours <= set(published) <= runs
+    assert Counter(fleet.witnesses.outbox() + list(published)) == Counter(runs)
+
+
+def _told(accounts: dict[str, Account]) -> str:
+    return ", ".join(
+        f"{one.schedule.name} {len(one.due)} due, {len(one.unfired)} missed in {len(one.gaps)} gaps"
+        for one in accounts.values()
+    )
