@@ -10,6 +10,7 @@ from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
 from infra.database.readiness import Readiness
 from infra.relaying.publishing import Publishing
+from infra.schedules.silence import Watch
 from infra.settings import Settings
 from scheduler.engine import Engine
 from scheduler.timetable import Schedule, timetable
@@ -30,9 +31,9 @@ async def run(settings: Settings, schedules: tuple[Schedule, ...] | None = None)
     engine.declare()
     publishing = Publishing(database, settings.rabbitmq, program="scheduler")
     relaying = asyncio.create_task(publishing.run(), name="relay")
-    stored = Readiness(database)
+    stored, silence = Readiness(database), Watch(database)
     server = probes.serve(
-        lambda: engine.problems | _stopped_relay(relaying) | stored.problems(),
+        lambda: engine.problems | _stopped_relay(relaying) | silence.problems() | stored.problems(),
         notes=lambda: engine.notes,
         port=settings.probe_port,
     )

@@ -28,6 +28,8 @@ _TOGETHER = {
     "the state machine on PostgreSQL": r"infra/test_state_machine\.py",
     "the drill on PostgreSQL": r"system/test_drill\.py.*\bpostgresql",
     "the drill on SQLite": r"system/test_drill\.py",
+    "replicas on PostgreSQL": r"system/replicas/.*\bpostgresql",
+    "replicas on SQLite": r"system/replicas/",
     "whole installations": r"system/test_(kills|main_job|pauses|hostile_flood)\.py",
 }
 _ALONE = "alone"

@@ -34,7 +34,11 @@ def timing(
     fault: Fault | None = None,
     heard: Sequence[str] | None = None,
 ) -> Timing:
-    one = Account(Schedule(name="tick", missed=missed), DUE, {each.due_at: each for each in runs}, gaps)
+    schedule = Schedule(
+        name="tick", origin="code", description="", trigger={"every": "1s"}, type="drill.ticked", missed=missed,
+        missed_limit=100, overlap="allow", counts_from=BEGIN, created_at=BEGIN, version=1,
+    )  # fmt: skip
+    one = Account(schedule, DUE, {each.due_at: each for each in runs}, gaps)
     events = heard if heard is not None else [each.event_id for each in runs if each.state == "fired"]
     phase = Phase(0, fault.name if fault else "(none)", fault)
     return Timing([one], Counter(events), [phase for _ in gaps])

@@ -66,9 +66,9 @@ REPLAYED = (
 )
 #: The scheduler dies while it announces a due time.
 CLOCK = (
-    Point("scheduler.before-insert", {"runs": 0}),
-    Point("scheduler.after-insert", {"runs": 0}),
-    Point("scheduler.after-commit", {"runs": 1}),
+    Point("scheduler.before-insert", {"fired": False}),
+    Point("scheduler.after-insert", {"fired": False}),
+    Point("scheduler.after-commit", {"fired": True}),
 )
 EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *REPLAYED, *CLOCK)
 #: Those that have tests of their own: the cleaning dies with old rows around it (tests/infra/cleaning/test_killed.py).

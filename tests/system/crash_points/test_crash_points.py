@@ -66,8 +66,9 @@ def test_a_due_time_is_announced_once_though_the_scheduler_died(site: Site, poin
 
 
 @pytest.mark.parametrize("point", CLOCK, ids=lambda point: point.fault)
-def test_a_gap_and_an_order_are_decided_once_though_the_scheduler_died(site: Site, point: Point) -> None:
-    die_catching_up(site, point)
+@once_and_twice
+def test_a_gap_and_an_order_are_decided_once_though_the_scheduler_died(site: Site, point: Point, times: int) -> None:
+    die_catching_up(site, point, times)
 
 
 def test_the_program_ends_soon_after_its_worker_even_one_that_died_as_it_began(sqlite_site: Site) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from infra.database import schedule_gaps, schedule_runs, schedules
 from infra.database.engine import Database
@@ -13,9 +13,12 @@ from infra.database.schedules import Definition
 from infra.database.tables import ScheduleRun, table
 from tests.system.crash_points.ticks import CrashClockTicked
 
-_SCHEDULE = table(Schedule)
+_SCHEDULE, _RUN = table(Schedule), table(ScheduleRun)
 #: Due times in the gap that is found, of which the policy announces the last.
 HOURS = 24
+
+#: State and kind of each run of a schedule, and due and fired of each gap.
+Seen = tuple[list[tuple[str, str]], list[tuple[int, int]]]
 
 
 def owe(database: Database) -> str:
@@ -32,16 +35,16 @@ def order(database: Database) -> str:
     """A schedule that is to run now, though it is not due; gives its name."""
     name = _added(database)
     with database.transaction() as session:
-        schedule_runs.order(session, name, [datetime.now(UTC)], MANUAL, "by a test", None)
+        schedule_runs.order(session, name, [datetime.now(UTC)], MANUAL, note="by a test")
     return name
 
 
-def seen(database: Database, name: str) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
-    """State and kind of each run of a schedule, and due and fired of each gap."""
+def seen(database: Database, name: str) -> Seen:
+    """What a schedule came to."""
     with database.reading() as session:
-        runs: list[ScheduleRun] = schedule_runs.page(session, name)
-        gaps = schedule_gaps.page(session, schedule=name)
-    return [(run.state, run.kind) for run in runs], [(gap.due, gap.fired) for gap in gaps]
+        query = select(_RUN.c.state, _RUN.c.kind).where(_RUN.c.schedule == name)
+        runs = [(str(row.state), str(row.kind)) for row in session.connection().execute(query)]
+        return runs, [(gap.due, gap.fired) for gap in schedule_gaps.page(session, schedule=name)]
 
 
 def end(database: Database, *names: str) -> None:
