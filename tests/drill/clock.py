@@ -7,7 +7,7 @@ import uvloop
 from infra import faults, logs
 from infra.settings import load
 from scheduler.program import run
-from scheduler.timetable import TIMETABLE
+from scheduler.timetable import timetable
 from tests.drill.ticking import TICKING
 
 if __name__ == "__main__":
@@ -15,4 +15,4 @@ if __name__ == "__main__":
     logs.configure(settings, program="scheduler")
     faults.arm(settings.fault)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(settings, (*TIMETABLE, *TICKING)))
+        runner.run(run(settings, (*timetable(settings.zone), *TICKING)))
