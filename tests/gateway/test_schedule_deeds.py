@@ -1,7 +1,9 @@
 """What operators do to schedules over HTTP: pause, resume, run, backfill, add and remove; and every wrong way to."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,10 +15,10 @@ from infra.database import operations, schedule_runs, schedules
 from infra.database.engine import Database
 from infra.database.recovery_tables import Audit
 from infra.errors import NotPossible
-from infra.schedules import backfilling, resuming
+from infra.schedules import resuming
 from tests import timetables
 from tests.problems import told, wrong
-from tests.timetables import DATA, DUE, SECOND, fired, kinds
+from tests.timetables import DATA, DUE, SECOND, fired
 
 WHY = {"why": "the printer is on fire"}
 NEW = {"name": "stock-taking", "trigger": {"every": "30s"}, "type": "day.ended", "data": DATA}
@@ -138,54 +140,6 @@ def test_with_a_key_a_run_is_ordered_once(operator: TestClient) -> None:
     assert 1 == len(runs(operator))
 
 
-def test_a_backfill_orders_what_was_not_fired_and_nothing_else(operator: TestClient, database: Database) -> None:
-    fired(database, 3)
-    fired(database, 5, state="skipped")
-    answer = backfill(operator)
-    operation = answer.json()
-    assert (202, f"/operations/{operation['id']}") == (answer.status_code, answer.headers["location"])
-    assert ("schedule.backfill", "running", 9, 0) == tuple(
-        operation[name] for name in ("kind", "state", "total", "progress")
-    )
-    others = [each for each in kinds(runs(operator)) if each != timetables.AFTERWARDS]
-    assert [("due", "ordered"), ("due", "fired")] == others  # what was skipped stays one that the schedule decided
-    assert 10 == len(runs(operator))
-    assert {operation["id"], None} == {run["operation_id"] for run in runs(operator)}
-    assert "schedule.backfill" == deeds(database)[-1].action
-    listed = operator.get("/operations", params={"kind": "schedule.backfill"}).json()["items"]
-    assert [operation["id"]] == [each["id"] for each in listed]
-
-
-def test_a_dry_run_counts_and_changes_nothing(operator: TestClient, database: Database) -> None:
-    fired(database, 9)
-    answer = backfill(operator, dry_run=True)
-    assert (200, {"would_fire": 9, "already_there": 1}) == (
-        answer.status_code,
-        {name: answer.json()[name] for name in ("would_fire", "already_there")},
-    )
-    ends = [datetime.fromisoformat(answer.json()[name]) for name in ("first", "last")]
-    assert [DUE, DUE + 8 * SECOND] == ends
-    assert ([], 1) == (told_of(database), len(runs(operator)))
-    nothing = backfill(operator, 9, 10, dry_run=True).json()
-    assert {"would_fire": 0, "already_there": 1, "first": None, "last": None} == nothing
-
-
-def test_a_backfill_is_begun_once_whatever_is_asked_again(operator: TestClient) -> None:
-    first = backfill(operator).json()
-    second = backfill(operator, 0, 12).json()
-    third = backfill(operator).json()
-    assert [10, 2, 0] == [each["total"] for each in (first, second, third)]
-    assert ("done", 1.0) == (third["state"], third["progress"])
-
-
-def test_what_a_stopped_backfill_gave_up_can_be_ordered_again(operator: TestClient, database: Database) -> None:
-    first = backfill(operator).json()
-    timetables.scheduler(database, 4)
-    assert 202 == operator.post(f"/operations/{first['id']}/stop", json={}).status_code
-    database.run(lambda session: schedule_runs.cancel_orders(session, first["id"]))
-    assert 6 == backfill(operator).json()["total"]
-
-
 def test_a_schedule_is_added_and_shown(operator: TestClient, database: Database) -> None:
     answer = operator.post("/schedules", json=NEW | WHY, headers={"idempotency-key": "once"})
     made = answer.json()
@@ -305,37 +259,6 @@ def test_a_schedule_without_a_name_trigger_or_type_is_refused(operator: TestClie
 
 @one_database
 @pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"since": "1969-12-31T23:59:59Z"}, "since"),
-        ({"since": "0001-01-01T00:00:00Z"}, "since"),
-        ({"until": (datetime.now(UTC) + HOUR).isoformat()}, "until"),
-        ({"until": (DUE - SECOND).isoformat()}, "until"),
-        ({"until": DUE.isoformat()}, "until"),
-        ({"since": (DUE - 3 * HOUR).isoformat()}, "until"),
-        ({"since": "2026-11-26"}, "since"),
-        ({"since": None}, "since"),
-        ({"why": None}, "why"),
-        ({"dry_run": "perhaps"}, "dry_run"),
-        ({"all": True}, "all"),
-    ],
-)
-def test_a_backfill_that_makes_no_sense_is_refused_by_field(
-    operator: TestClient, changes: dict[str, Any], field: str
-) -> None:
-    assert [field] == wrong(backfill(operator, **changes))
-    assert [] == runs(operator)
-
-
-def test_as_many_as_may_be_are_backfilled_at_once(operator: TestClient) -> None:
-    assert backfilling.MOST == backfill(operator, 0, backfilling.MOST).raise_for_status().json()["total"]
-    refused = backfill(operator, 0, backfilling.MOST + 1)
-    assert ["until"] == wrong(refused)
-    assert "10,000" in refused.json()["detail"]
-
-
-@one_database
-@pytest.mark.parametrize(
     ("method", "path", "body", "field"),
     [
         ("PATCH", "/schedules/tick", {"paused": True}, "why"),
@@ -363,3 +286,23 @@ def test_only_the_operator_may(client: TestClient) -> None:
         ("POST", "/schedules/tick/backfill"),
     ):
         assert (401, "unauthorized") == told(client.request(method, path, json={}))
+
+
+def test_one_of_many_who_resume_at_once_does_it(operator: TestClient, database: Database) -> None:
+    timetables.back(database, "tick", hours=1)
+    change(operator, paused=True)
+    barrier = Barrier(4)
+
+    def resume(_: int) -> bool:
+        prepared = resuming.prepare(database, "tick")
+        barrier.wait(10)
+        try:
+            with database.transaction() as session:
+                resuming.resume(session, prepared, who="ada", why="quiet again")
+        except NotPossible:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert 1 == sum(pool.map(resume, range(4)))
+    assert 1 == len(operator.get("/schedules/tick/gaps").json()["items"])
