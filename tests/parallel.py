@@ -30,6 +30,7 @@ _TOGETHER = {
     "the drill on SQLite": r"system/test_drill\.py",
     "replicas on PostgreSQL": r"system/replicas/.*\bpostgresql",
     "replicas on SQLite": r"system/replicas/",
+    "timed consumers": r"system/timed/",
     "whole installations": r"system/test_(kills|main_job|pauses|hostile_flood)\.py",
 }
 _ALONE = "alone"

@@ -13,6 +13,7 @@ from infra.database.tables import table
 from infra.schedules.triggers import Cron, Every, Trigger
 from tests.scheduler.replicas import declare, gaps, running, runs, soon, ticking
 
+pytestmark = pytest.mark.alone
 #: Seconds that the loop may stand still, …
 LONGEST = 0.2
 #: … and share of the looks at it that may find it so on a machine that others use, too.
