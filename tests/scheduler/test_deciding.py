@@ -124,6 +124,26 @@ def test_what_the_database_did_not_take_is_decided_later(
     assert [1, 2, 3] == fired(sqlite_database)
 
 
+def test_a_database_that_is_away_for_longer_than_the_grace_leaves_a_gap(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> object:
+        raise DatabaseUnavailable("away")
+
+    declare(sqlite_database, ticking())
+    replica = Replica(sqlite_database, ticking())
+    replica.at(1)
+    with monkeypatch.context() as away:
+        away.setattr(deciding, "emit", never)
+        for second in range(2, 12):
+            with pytest.raises(DatabaseUnavailable):
+                replica.at(second)
+    replica.at(30)
+    replica.at(31)
+    assert [1, 30, 31] == fired(sqlite_database)
+    assert [(29, 1)] == [(gap.due, gap.fired) for gap in gaps(sqlite_database)]
+
+
 class Broken:
     """A schedule whose function fails for some of its due times."""
 
