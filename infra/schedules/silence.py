@@ -21,8 +21,8 @@ from infra.schedules import triggers
 
 #: How late a due time may be in normal life: the scheduler itself calls it missed after 10 s only.
 SLACK = timedelta(seconds=15)
-#: Seconds for which a schedule must be seen so: clock, machine or database may just have come back.
-CONFIRM = 5.0
+#: Seconds for which a schedule must be seen so: clock, machine or database may just have come back, or all of Tidings.
+CONFIRM = 10.0
 #: Seconds between two looks.
 PAUSE = 2.5
 #: Schedules that a problem names.
