@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlmodel import Session
 
 from infra.database import consumers, event_log, outdated, pauses, positions
 from infra.database.letters import CLOSED
-from infra.database.walks import Values, Walk
+from infra.database.walks import Place, Values, Walk
 from infra.retention import MARGIN, Retention, since
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -26,7 +25,7 @@ class Task:
     """One walk: where it begins, and what its statements are given."""
 
     walk: Walk
-    first: Any
+    first: Place
     values: Values
 
 
@@ -78,15 +77,15 @@ def _of_log(session: Session, old: datetime | None) -> tuple[int, list[str]]:
 
 def _log(upto: int, old: datetime | None) -> Iterator[Task]:
     if old is not None:
-        yield Task(outdated.EVENT_LOG, outdated.FIRST_POSITION, {"upto": upto, "old": old})
+        yield Task(outdated.EVENT_LOG, (outdated.FIRST_POSITION,), {"upto": upto, "old": old})
 
 
 def _inbox(session: Session, now: datetime, kept: timedelta, gone: int) -> Iterator[Task]:
     old = since(now, kept)
     if old is not None:
         values = {"old": old, "gone": gone, "behind": _behind(session, now, old + MARGIN)}
-        yield Task(outdated.INBOX, outdated.FIRST_ID, {**values, "below": lowest_id(old)})
-        yield Task(outdated.INBOX_FOREIGN, lowest_id(now + _AHEAD), values)
+        yield Task(outdated.INBOX, (outdated.FIRST_ID,), {**values, "below": lowest_id(old)})
+        yield Task(outdated.INBOX_FOREIGN, (lowest_id(now + _AHEAD),), values)
 
 
 def _behind(session: Session, now: datetime, moment: datetime) -> list[str]:
@@ -102,26 +101,26 @@ def _age(seconds: float) -> timedelta:
 def _dead_letters(old: datetime | None, gone: int) -> Iterator[Task]:
     if old is not None:
         values = {"old": old, "gone": gone, "below": lowest_id(old)}
-        yield from (Task(outdated.DEAD_LETTER, outdated.FIRST_ID, {**values, "state": state}) for state in CLOSED)
+        yield from (Task(outdated.DEAD_LETTER, (outdated.FIRST_ID,), {**values, "state": state}) for state in CLOSED)
 
 
 def _runs(session: Session, old: datetime | None) -> Iterator[Task]:
     for name in outdated.schedules(session) if old is not None else ():
         kept = sorted(outdated.kept_runs(session, name))
-        yield Task(outdated.SCHEDULE_RUN, outdated.FIRST_MOMENT, {"old": old, "schedule": name, "kept": kept})
+        yield Task(outdated.SCHEDULE_RUN, (outdated.FIRST_MOMENT,), {"old": old, "schedule": name, "kept": kept})
 
 
 def _by_time(old: datetime | None, walk: Walk) -> Iterator[Task]:
     if old is not None:
-        yield Task(walk, outdated.FIRST_MOMENT, {"old": old})
+        yield Task(walk, (outdated.FIRST_MOMENT, outdated.FIRST_ID), {"old": old})
 
 
 def _by_id(old: datetime | None, walk: Walk) -> Iterator[Task]:
     if old is not None:
-        yield Task(walk, outdated.FIRST_ID, {"old": old, "below": lowest_id(old)})
+        yield Task(walk, (outdated.FIRST_ID,), {"old": old, "below": lowest_id(old)})
 
 
 def _of_nobody(session: Session, now: datetime) -> Iterator[Task]:
     for name in outdated.gone_consumers(session):
-        yield Task(outdated.UNSETTLED, outdated.FIRST_POSITION, {"consumer": name})
-    yield Task(outdated.RESEND, outdated.FIRST_POSITION, {"old": now - _PATIENCE})
+        yield Task(outdated.UNSETTLED, (outdated.FIRST_POSITION,), {"consumer": name})
+    yield Task(outdated.RESEND, (outdated.FIRST_POSITION,), {"old": now - _PATIENCE})

@@ -31,7 +31,7 @@ class Look:
 
 def watch(look: Callable[[], Look], afterwards: str, as_json: bool) -> int:
     """Look until it has ended; gives the exit code, 0 when it ended well. `afterwards` says what to do after Ctrl-C."""
-    line = _Line()
+    line = Line()
     try:
         while not (seen := look()).has_ended:
             line.show(seen.line)
@@ -52,7 +52,7 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
-class _Line:
+class Line:
     """One line on standard error that is written over, or, where that is no terminal, a few lines."""
 
     def __init__(self) -> None:

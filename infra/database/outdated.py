@@ -109,7 +109,7 @@ DEAD_LETTER = Walk(
         or_(_LETTER.c.event_id.is_(None), ~_is_in_log(_LETTER.c.event_id)),
     ],
 )
-ACTIVITY = Walk(_ACTIVITY, _ACTIVITY.c.time, within=[_ACTIVITY.c.time < _OLD], may_go=[])
+ACTIVITY = Walk(_ACTIVITY, _ACTIVITY.c.time, _ACTIVITY.c.event_id, within=[_ACTIVITY.c.time < _OLD])
 #: Of one schedule at a time; `kept` are the due times that the scheduler counts from.
 SCHEDULE_RUN = Walk(
     _RUN,
@@ -122,7 +122,9 @@ SCHEDULE_RUN = Walk(
     ],
 )
 SCHEDULE_GAP = Walk(_GAP, _GAP.c.id, within=[_GAP.c.id < _BELOW], may_go=[_GAP.c.found_at < _OLD])
-IDEMPOTENCY = Walk(_IDEMPOTENCY, _IDEMPOTENCY.c.created_at, within=[_IDEMPOTENCY.c.created_at < _OLD], may_go=[])
+IDEMPOTENCY = Walk(
+    _IDEMPOTENCY, _IDEMPOTENCY.c.created_at, _IDEMPOTENCY.c.key, within=[_IDEMPOTENCY.c.created_at < _OLD]
+)
 OPERATION = Walk(
     _OPERATION,
     _OPERATION.c.id,
@@ -140,13 +142,11 @@ UNSETTLED = Walk(
     _UNSETTLED,
     _UNSETTLED.c.position,
     within=[_UNSETTLED.c.consumer == bindparam("consumer"), ~_is_recorded(_UNSETTLED.c.consumer)],
-    may_go=[],
 )
 RESEND = Walk(
     _RESEND,
     _RESEND.c.sequence,
     within=[_RESEND.c.added_at < _OLD, ~_is_recorded(_RESEND.c.consumer)],
-    may_go=[],
     along=[
         update(_LETTER)
         .where(

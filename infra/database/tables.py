@@ -206,7 +206,7 @@ class Idempotency(SQLModel, table=True):
     """The answer that a POST with an Idempotency-Key was given, for its repetitions."""
 
     __tablename__ = "idempotency"
-    __table_args__ = (Index("idempotency_created", "created_at"), BY_KEY)
+    __table_args__ = (Index("idempotency_created", "created_at", "key"), BY_KEY)
     #: Method, path and the client's key.
     key: str = Field(primary_key=True)
     #: SHA-256 of the request body, hexadecimal.

@@ -5,19 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Delete, Table, Update, bindparam, delete, func, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Delete, Table, Update, bindparam, delete, func, select
+from sqlalchemy import tuple_ as row
 from sqlmodel import Session
 
 #: What the statements are given beside the slice's ends.
 Values = Mapping[str, Any]
+#: A place in a walk: what its key's columns have there; parameters `after`, `after_1` …, or `end`, `end_1` ….
+Place = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Some rows that follow one another in the walk's index."""
 
-    after: Any
-    end: Any
+    after: Place
+    end: Place
     #: How many of them may go.
     count: int
 
@@ -28,38 +31,37 @@ class Walk:
     def __init__(
         self,
         source: Table,
-        key: Column[Any],
-        *,
+        *key: Column[Any],
         within: Sequence[ColumnElement[bool]] = (),
-        may_go: Sequence[ColumnElement[bool]],
+        may_go: Sequence[ColumnElement[bool]] = (),
         along: Sequence[Delete | Update] = (),
     ) -> None:
-        """Remember; `within` bounds the walk, `along` is done with each slice after its rows are removed."""
-        after, end = bindparam("after", type_=key.type), bindparam("end", type_=key.type)
-        ahead, chosen = (key > after, *within), (key > after, key <= end, *within, *may_go)
+        """Remember; `within` bounds the walk, `along` is done with each slice after its rows are removed.
+
+        The key's columns must tell rows apart, or nearly so: a slice never ends between two with the same key.
+        """
         self.table = source.name
-        self._end = select(key).where(*ahead).order_by(key).offset(bindparam("skip")).limit(1)
-        self._last = select(func.max(key)).where(*ahead)
+        ahead = (row(*key) > row(*_parameters("after", key)), *within)
+        chosen = (*ahead, row(*key) <= row(*_parameters("end", key)), *may_go)
+        self._end = select(*key).where(*ahead).order_by(*key).offset(bindparam("skip")).limit(1)
+        self._last = select(*key).where(*ahead).order_by(*(column.desc() for column in key)).limit(1)
         self._count = select(func.count()).select_from(source).where(*chosen)
-        self._remove = delete(source).where(*(chosen if key.primary_key else _some(source, key, chosen)))
+        self._remove = delete(source).where(*chosen)
         self._along = along
 
-    def look(self, session: Session, after: Any, most: int, values: Values) -> Slice | None:
-        """The slice of so many rows that comes after this key; None when nothing does."""
-        connection, query = session.connection(), {**values, "after": after}
-        end = connection.execute(self._end, {**query, "skip": most - 1}).scalar()
-        if end is None:
-            end = connection.execute(self._last, query).scalar()
-        if end is None:
+    def look(self, session: Session, after: Place, most: int, values: Values) -> Slice | None:
+        """The slice of so many rows that comes after this place; None when nothing does."""
+        connection, query = session.connection(), {**values, **_named("after", after)}
+        found = connection.execute(self._end, {**query, "skip": most - 1}).one_or_none()
+        found = found or connection.execute(self._last, query).one_or_none()
+        if found is None:
             return None
-        return Slice(after, end, int(connection.execute(self._count, {**query, "end": end}).scalar_one()))
+        count = connection.execute(self._count, {**query, **_named("end", found)}).scalar_one()
+        return Slice(after, tuple(found), int(count))
 
-    def remove(self, session: Session, found: Slice, most: int, values: Values) -> Counter[str]:
-        """Remove what may go of a slice, which is looked at again; gives how many rows of which table.
-
-        There may be more to remove when it was `most` of the walk's own.
-        """
-        query = {**values, "after": found.after, "end": found.end, "most": most}
+    def remove(self, session: Session, found: Slice, values: Values) -> Counter[str]:
+        """Remove what may go of a slice, which is looked at again; gives how many rows of which table."""
+        query = {**values, **_named("after", found.after), **_named("end", found.end)}
         removed = Counter({self.table: session.connection().execute(self._remove, query).rowcount})
         for statement in self._along:
             rows = session.connection().execute(statement, query).rowcount
@@ -68,7 +70,13 @@ class Walk:
         return removed
 
 
-def _some(source: Table, key: Column[Any], chosen: Sequence[ColumnElement[bool]]) -> Sequence[ColumnElement[bool]]:
-    """Many rows may have the same key where that is a time: a slice has all of them, a transaction only some."""
-    (name,) = source.primary_key
-    return [name.in_(select(name).where(*chosen).order_by(key).limit(bindparam("most")))]
+def _parameters(name: str, key: Sequence[Column[Any]]) -> list[BindParameter[Any]]:
+    return [bindparam(_numbered(name, number), type_=column.type) for number, column in enumerate(key)]
+
+
+def _named(name: str, place: Sequence[Any]) -> dict[str, Any]:
+    return {_numbered(name, number): value for number, value in enumerate(place)}
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}_{number}" if number else name

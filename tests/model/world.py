@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from events.envelope import announce
 from events.users import UserRegistered
+from infra.cleaning.cleaning import Cleaning
 from infra.database import consumers, emptied, event_log, leases, outbox, replays, resends
 from infra.database.engine import Database
 from infra.database.leases import Holding
@@ -27,6 +28,7 @@ from infra.recovery.keeping import Keeper
 from infra.recovery.queues import Queues
 from infra.recovery.sweeping import Sweeping
 from infra.relaying import resending
+from infra.retention import Retention
 from infra.retrying import Retry, RetryAfter
 from infra.subscriptions import Context, Subscription
 from tests.model.broker import Item, ModelBroker
@@ -41,6 +43,8 @@ _JOURNAL = Table("model_journal", MetaData(), Column("event_id", String), Column
 _OUTBOX, _LOG, _INBOX, _EFFECT = table(Outbox), table(EventLog), table(Inbox), table(Effect)
 _LETTER, _RESEND = table(DeadLetter), table(Resend)
 _LEASE = Holding("relay", "me", 3_600.0)
+_DAY, _YEAR = timedelta(days=1), timedelta(days=365)
+_KEPT = Retention(**dict.fromkeys(Retention.__dataclass_fields__, _DAY) | {"inbox": 3 * _DAY})
 Key = tuple[str, str]
 
 #: How a handler, or its effect, fares.
@@ -100,6 +104,8 @@ class World:
         self.unmarked: Counter[Key] = Counter()
         #: What was in a queue that was deleted, and was not sent again yet.
         self.lost: set[Key] = set()
+        #: Events that the cleaning took out of the log.
+        self.cleaned: set[str] = set()
         self._looks = _Looks()
         self._behaviour = FINE
         self._seen: Seen | None = None
@@ -207,6 +213,20 @@ class World:
         )
         for row in rows:
             sweeping.sweep(row)
+
+    @property
+    def may_wait_for_a_year(self) -> bool:
+        """Whether no copy of what is handled waits: a queue is worked off in far less time, unless it is paused."""
+        handled = {key for key, row in self.seen.inbox.items() if row.state == "handled"}
+        return not any((item.event_id, item.consumer) in handled for item in self.broker.all())
+
+    def clean(self) -> None:
+        """A year passes, and old rows go."""
+        self.sweep()
+        before = {row.event_id for row in self.seen.log}
+        Cleaning(self.database, _KEPT, ahead=_YEAR).run()
+        self._seen = None
+        self.cleaned |= before - {row.event_id for row in self.seen.log}
 
     def drain(self) -> None:
         """All is well from now on: go on until nothing waits anywhere."""

@@ -20,7 +20,7 @@ def upgrade() -> None:
     _users()
     _later()
     _lists()
-    op.create_index("idempotency_created", "idempotency", ["created_at"])
+    op.create_index("idempotency_created", "idempotency", ["created_at", "key"])
 
 
 def downgrade() -> None:
