@@ -27,51 +27,57 @@ class Following:
         self._database = database
         self._code = {schedule.name: schedule for schedule in timetable}
         self._stamp: tuple[int, int] | None = None
+        self._versions: dict[str, int] = {}
         #: The schedules that run, by name.
         self.lines: dict[str, Line] = {}
         #: How the events of each are made, paused ones included.
         self.announcing: dict[str, Announce] = {}
-        #: Schedules that cannot run here, by name, and why.
+        #: Schedules that cannot run here, by name, and why; never changed in place, for other threads read it.
         self.problems: dict[str, str] = {}
 
     def look(self, now: datetime) -> bool:
-        """Read the table if it was changed; True if it was."""
+        """Read what was changed in the table, if anything was; True if so."""
         with self._database.reading() as session:
             stamp = schedules.stamp(session)
             if stamp == self._stamp:
                 return False
-            rows = schedules.everything(session)
-            newest = schedule_runs.newest_due(session, upto=now)
-        self._follow(rows, newest)
+            versions = schedules.versions(session)
+            changed = [name for name, version in versions.items() if self._versions.get(name) != version]
+            rows = schedules.some(session, changed)
+            newest = schedule_runs.newest_due(session, upto=now, names=changed)
+        before = self.problems
+        for name in [*(self._versions.keys() - versions.keys()), *changed]:
+            self._drop(name)
+        for row in rows:
+            self._take(row, max(newest.get(row.name, row.counts_from), row.counts_from))
+        for name in sorted(self.problems.keys() - before.keys()):
+            _log.error("schedule cannot run", schedule=name, reason=self.problems[name])
         self._stamp = stamp  # what was changed after it was read changes it again
         return True
 
     def forget(self) -> None:
         """Have the next look begin anew, from the ledger."""
         self._stamp = None
+        self._versions = {}
         self.lines = {}
 
-    def _follow(self, rows: list[Row], newest: dict[str, datetime]) -> None:
-        before, problems = self.lines, self.problems
-        self.lines, self.announcing, self.problems = {}, {}, {}
-        for row in rows:
-            same = before.get(row.name)
-            try:
-                announce = self._announcing(row)
-                trigger = triggers.read(row.trigger)
-            except (DoesNotFit, ValidationError) as error:
-                self.problems[row.name] = _why(error)
-                continue
-            if announce is None:
-                continue
+    def _drop(self, name: str) -> None:
+        for kept in (self._versions, self.lines, self.announcing):
+            kept.pop(name, None)
+        self.problems = {each: why for each, why in self.problems.items() if each != name}
+
+    def _take(self, row: Row, decided: datetime) -> None:
+        self._versions[row.name] = row.version
+        try:
+            announce = self._announcing(row)
+            trigger = triggers.read(row.trigger)
+        except (DoesNotFit, ValidationError) as error:
+            self.problems = {**self.problems, row.name: _why(error)}
+            return
+        if announce is not None:
             self.announcing[row.name] = announce
-            if same is not None and same.row.version == row.version:
-                self.lines[row.name] = same
-            elif row.paused_at is None and row.retired_at is None:
-                decided = max(newest.get(row.name, row.counts_from), row.counts_from)
+            if row.paused_at is None and row.retired_at is None:
                 self.lines[row.name] = Line(row, trigger, announce, decided)
-        for name in sorted(self.problems.keys() - problems.keys()):
-            _log.error("schedule cannot run", schedule=name, reason=self.problems[name])
 
     def _announcing(self, row: Row) -> Announce | None:
         """None for one of code that this program does not have: another version's, or one that is retired."""

@@ -21,6 +21,8 @@ _ALL = select(_SCHEDULE).order_by(_SCHEDULE.c.name)
 #: Whoever locks several rows does it by name, so that nobody waits for one who waits for him.
 _LOCK_ALL = _ALL.with_for_update()
 _STAMP = select(func.count(), cast(func.coalesce(func.sum(_SCHEDULE.c.version), 0), BIG))
+_VERSIONS = select(_SCHEDULE.c.name, _SCHEDULE.c.version)
+_SOME = _ALL.where(_SCHEDULE.c.name.in_(bindparam("names", expanding=True)))
 _FIND = select(_SCHEDULE).where(_THIS)
 _LOCK = _FIND.with_for_update()
 _HOLD = (
@@ -104,6 +106,16 @@ def stamp(session: Session) -> tuple[int, int]:
 def everything(session: Session) -> list[Schedule]:
     """All schedules, by name."""
     return _rows(session.connection().execute(_ALL))
+
+
+def versions(session: Session) -> dict[str, int]:
+    """The version of each, by name: what a replica asks first, for whole rows take ten times as long to read."""
+    return {row.name: row.version for row in session.connection().execute(_VERSIONS)}
+
+
+def some(session: Session, names: Collection[str]) -> list[Schedule]:
+    """Those of these names that there are."""
+    return _rows(session.connection().execute(_SOME, {"names": list(names)})) if names else []
 
 
 def find(session: Session, name: str, *, lock: bool = False) -> Schedule | None:
