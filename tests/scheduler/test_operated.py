@@ -36,7 +36,7 @@ def scheduler(database: Database) -> Iterator[None]:
     started, stop = threading.Event(), threading.Event()
 
     async def main() -> None:
-        async with running(database, ticking(), rare):
+        async with running(database, ticking(missed="all"), rare):
             started.set()
             await asyncio.to_thread(stop.wait)
 
@@ -76,10 +76,10 @@ def test_a_pause_holds_to_the_moment_and_every_due_time_is_accounted_for(
     resumed = datetime.fromisoformat(
         operator.patch("/schedules/tick", json=WHY | {"paused": False}).raise_for_status().json()["counts_from"]
     )
-    after = until(lambda: [run for run in runs(database) if run.due_at > resumed][1:], seconds=5)
+    after = until(lambda: [run for run in runs(database) if run.due_at > resumed][1:], seconds=20)
     assert resumed < after[0].due_at <= resumed + 3 * SECOND
     with database.reading() as session:
-        (gap,) = schedule_gaps.page(session, schedule="tick")
+        (gap,) = schedule_gaps.page(session, schedule="tick", reason=schedule_gaps.PAUSED)
     fired = [run.due_at for run in runs(database)]
     passed = [gap.first_due_at + number * SECOND for number in range(gap.due)]
     assert gap.last_due_at == passed[-1]
@@ -87,10 +87,11 @@ def test_a_pause_holds_to_the_moment_and_every_due_time_is_accounted_for(
     assert [accounted[0] + number * SECOND for number in range(len(accounted))] == accounted
 
 
+@pytest.mark.alone
 def test_a_run_of_now_is_on_its_way_within_two_seconds(operator: TestClient, database: Database) -> None:
     answer = operator.post("/schedules/rare/run", json=WHY)
     asked, run = datetime.now(UTC), answer.json()
-    until(lambda: run["event_id"] in {each.id for each in announced(database)}, seconds=5)
+    until(lambda: run["event_id"] in {each.id for each in announced(database)}, seconds=20)
     assert datetime.now(UTC) - asked < 2 * SECOND
     (fired,) = operator.get("/schedules/rare/runs").json()["items"]
     assert ("manual", "fired", run["event_id"]) == (fired["kind"], fired["state"], fired["event_id"])
@@ -118,14 +119,14 @@ def test_a_backfill_of_a_hundred_due_times_ends_with_its_progress_shown(
 
 
 def test_a_backfill_that_is_stopped_half_way_gives_up_the_rest(operator: TestClient, database: Database) -> None:
-    begun = backfill(operator, "tick", 500)
+    begun = backfill(operator, "tick", 3_000)
     until(lambda: operation(operator, begun)["handled"])
     operator.post(f"/operations/{begun}/stop", json={}).raise_for_status()
-    until(lambda: operation(operator, begun)["state"] == "stopped", seconds=5)
+    until(lambda: operation(operator, begun)["state"] == "stopped", seconds=20)
     ended = operation(operator, begun)
     states = [run.state for run in runs(database) if run.kind == "backfill"]
-    assert (500, ended["handled"]) == (len(states), states.count("fired"))
-    assert 500 - ended["handled"] == states.count("cancelled") > 0
+    assert (3_000, ended["handled"]) == (len(states), states.count("fired"))
+    assert 3_000 - ended["handled"] == states.count("cancelled") > 0
     assert f"{states.count('cancelled')} given up" in ended["message"]
 
 
@@ -138,7 +139,7 @@ def test_a_backfill_that_is_stopped_before_a_scheduler_saw_it_fires_nothing(data
         operations.ask_to_stop(session, "1")
 
     database.run(begin)
-    until(lambda: "cancelled" in {run.state for run in runs(database)}, seconds=5)
+    until(lambda: "cancelled" in {run.state for run in runs(database)}, seconds=20)
     assert ["cancelled"] * 10 == [run.state for run in runs(database) if run.kind == "backfill"]
 
 
@@ -148,13 +149,13 @@ def test_a_schedule_that_is_added_fires_and_one_that_is_removed_does_not(
     new = {"name": "mine", "trigger": {"every": "1s"}, "type": "day.ended", "data": DATA}
     operator.post("/schedules", json=new).raise_for_status()
     made = datetime.now(UTC)
-    until(lambda: len(runs(database, "mine")) >= 2, seconds=6)
+    until(lambda: len(runs(database, "mine")) >= 2, seconds=20)
     assert runs(database, "mine")[0].due_at < made + 2 * SECOND
     assert "2026-11-24" in {each.subject for each in announced(database)}
     begun = backfill(operator, "mine", 1000)
     operator.delete("/schedules/mine", params=WHY).raise_for_status()
     removed = datetime.now(UTC)
-    until(lambda: operation(operator, begun)["state"] == "stopped", seconds=5)
+    until(lambda: operation(operator, begun)["state"] == "stopped", seconds=20)
     until(lambda: datetime.now(UTC) > removed + 2 * SECOND)
     left = runs(database, "mine")
     assert max(run.due_at for run in left) <= removed
