@@ -12,7 +12,7 @@ from infra.subscriptions import Context, subscribe
 
 @subscribe("daily-report", to=DayEnded, concurrency=1)
 def report(event: DayEnded, context: Context) -> None:
-    """Count, outside of any transaction, and intend the mail, if there is an operator."""
+    """Mail the operator, if there is one, what happened on a day; it is counted outside of any transaction."""
     operator = context.provided(Settings).operator
     if operator is None:
         return

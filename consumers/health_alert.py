@@ -10,7 +10,7 @@ _UNTIL_IT_GOES = Retry(delays=(5, 30, 120, *(600 for _ in range(144))), max_age=
 
 @subscribe("health-alert", to=HealthChanged, concurrency=1, retry=_UNTIL_IT_GOES, pause_after=None)
 def alert(event: HealthChanged, context: Context) -> None:
-    """Intend the mail, if there is an operator."""
+    """Mail the operator, if there is one, what fails or is well again."""
     if operator := context.provided(Settings).operator:
         context.mail.send(
             "health-alert",

@@ -14,7 +14,7 @@ _HEARTBEAT = "heartbeat"
 
 @subscribe("health-check", to=MinutePassed, concurrency=1, retry=Retry(delays=(5,), max_age=300))
 def check_health(_: MinutePassed, context: Context) -> None:
-    """Look, and only then write down what was found; whatever has changed is announced in the same commit."""
+    """Look at broker, database and mail server, and only then write down what was found and announce what changed."""
     findings = context.provided(Checks).look()
     patience, now = context.provided(Settings).health_patience, datetime.now(UTC)
     if silent := _silent_heartbeat(context, now, patience):

@@ -36,7 +36,7 @@ _TAKE = (
 
 @subscribe("reminders", to=(HourPassed, ReminderPageEnded), concurrency=1)
 def remind(event: HourPassed | ReminderPageEnded, context: Context) -> None:
-    """Announce the next users of the window, from its beginning or from where the page before ended."""
+    """Announce each user whose week has passed: those of the window, from where the page before ended."""
     after = str(event.last) if isinstance(event, ReminderPageEnded) else lowest_id(event.since - WEEK)
     window = {"after": after, "below": lowest_id(event.until - WEEK), "most": PAGE}
     connection = context.session.connection()

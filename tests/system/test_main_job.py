@@ -59,7 +59,10 @@ def test_the_management_ui_shows_the_topology_and_names(on_sqlite: Installation)
 
     queues = {queue["name"] for queue in management("queues/tidings")}
     tiers = {"retry.5s", "retry.30s", "retry.2m", "retry.10m", "retry.1h"}
-    assert {"welcome-email", "activity-log", "dead-letters"} | tiers == queues
+    listed = json.loads(on_sqlite.command("consumers", "list", "--json").stdout)["items"]
+    consumers = {each["name"] for each in listed}
+    assert {"welcome-email", "activity-log", "heartbeat"} <= consumers
+    assert {"dead-letters"} | consumers | tiers == queues
     assert "events" in {exchange["name"] for exchange in management("exchanges/tidings")}
     names = {
         connection["client_properties"]["connection_name"].partition(" ")[2].partition(" ")[0]
