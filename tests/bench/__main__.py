@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.bench.effects import Watch
 from tests.bench.figures import Round
 from tests.bench.measuring import Measuring, Size
 from tests.bench.report import as_json, table
+from tests.bench.schedules import measure
 from tests.bench.servers import Servers
 from tests.bench.sides import OURS, PLAIN, Running, Side
 
@@ -69,6 +70,14 @@ def _one(servers: Servers, side: Side, database: str, number: int, size: Size) -
             running.stop()
 
 
+def _time(servers: Servers, databases: Sequence[str], schedules: int) -> int:
+    for each in databases:
+        _say(f"{schedules} schedules, {each}: a minute")
+        for line in measure(servers.place("ours", each, 1), schedules):
+            typer.echo(f"{each}: {line}")
+    return 0
+
+
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Let an interruption wait meanwhile: half a clean-up would leave servers behind."""
@@ -92,6 +101,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="One round of 300 registrations.")] = False,
     database: Annotated[list[Database] | None, typer.Option(help="Only this database; may be repeated.")] = None,
     side: Annotated[list[SideName] | None, typer.Option(help="Only this side; may be repeated.")] = None,
+    schedules: Annotated[int, typer.Option(help="Measure one scheduler with so many schedules instead.", min=0)] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all rounds there.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep logs and databases, and say where.")] = False,
 ) -> int:
@@ -102,6 +112,8 @@ def bench(
     sides = [SIDES[each.value] for each in side or SideName]
     results: dict[str, dict[str, list[Round]]] = {each: {one.name: [] for one in sides} for each in databases}
     with _servers(keep) as servers:
+        if schedules:
+            return _time(servers, databases, schedules)
         for number in range(1, rounds + 1):
             for each in databases:
                 # Who goes first changes from round to round, so that neither always meets the warmer machine.

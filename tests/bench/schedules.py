@@ -1,12 +1,8 @@
-"""How late hundreds of schedules are, and what they cost: `python -m tests.bench.schedules [--schedules N] …`."""
+"""How late hundreds of schedules of 1 s to 1 min are, and what they cost one scheduler."""
 
-import argparse
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
 from sqlalchemy import func, select
@@ -17,7 +13,6 @@ from infra.database.tables import EventLog, ScheduleRun, table
 from tests.bench.clock import timetable
 from tests.bench.figures import percentile
 from tests.bench.program import Program, busy_seconds, run
-from tests.bench.servers import Servers
 from tests.bench.sides import Place
 from tests.waiting import until
 
@@ -26,27 +21,8 @@ _RUN, _LOG = table(ScheduleRun), table(EventLog)
 _WARM_UP = 5.0
 
 
-def main() -> None:
-    """Measure, and print the figures of each database."""
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--schedules", type=int, default=500)
-    asked.add_argument("--seconds", type=float, default=60.0)
-    asked.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
-    options = asked.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
-    servers = Servers(folder)
-    try:
-        servers.start()
-        for name in options.database or ["sqlite", "postgresql"]:
-            place = servers.place("ours", name, 1)
-            for line in _measure(place, options.schedules, options.seconds):
-                _say(f"{name}: {line}")
-    finally:
-        servers.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _measure(place: Place, schedules: int, seconds: float) -> Sequence[str]:
+def measure(place: Place, schedules: int, seconds: float = 60.0) -> Sequence[str]:
+    """Let a scheduler work off so many schedules, and say in a few lines how it did."""
     environment = _environment(place)
     migrate(place.database)
     run(["consumers", "declare"], environment, place.folder / "declare.log")
@@ -114,11 +90,3 @@ def _wait(seconds: float) -> None:
     """The time itself is what is measured."""
     end = time.monotonic() + seconds
     until(lambda: time.monotonic() >= end, seconds=seconds + 5)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

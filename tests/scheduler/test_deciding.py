@@ -10,8 +10,10 @@ import time_machine
 from events.clock import HeartbeatTicked, due_id
 from events.envelope import Event
 from events.users import UserRegistered
+from infra import metrics
 from infra.database import schedules
 from infra.database.engine import Database
+from infra.database.schedules import Definition
 from infra.errors import DatabaseUnavailable
 from infra.schedules.triggers import Every
 from scheduler import deciding
@@ -217,3 +219,22 @@ def test_an_event_that_is_too_large_keeps_no_other_from_firing(sqlite_database: 
     replica.at(2, looks=4)
     assert [1, 2] == fired(sqlite_database)
     assert ["skipped"] * 2 == [run.state for run in runs(sqlite_database, "large")]
+
+
+def test_what_is_announced_is_counted_by_the_names_that_code_gave(sqlite_database: Database) -> None:
+    """Operators may make any number of schedules, and each name would be a further series."""
+    data = {"due_at": "2026-11-22T09:30:00Z"}
+    theirs = Definition(name="theirs", trigger={"every": "1s"}, type="heartbeat.ticked", data=data)
+    sqlite_database.run(lambda session: schedules.add(session, theirs))
+    declare(sqlite_database, ticking("counted"))
+
+    def counted() -> dict[str, float]:
+        series = [sample for metric in metrics.SCHEDULE_FIRED.collect() for sample in metric.samples]
+        return {each.labels["schedule"]: each.value for each in series if each.name.endswith("_total")}
+
+    before = counted()
+    Replica(sqlite_database, ticking("counted")).at(3)
+    assert {"counted": 3.0, "by operators": 3.0 + before.get("by operators", 0.0)} == {
+        name: counted()[name] for name in ("counted", "by operators")
+    }
+    assert "theirs" not in counted()
