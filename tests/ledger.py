@@ -28,6 +28,11 @@ class Account:
     gaps: Sequence[ScheduleGap]
 
     @property
+    def fired(self) -> list[ScheduleRun]:
+        """The runs that were announced, in the order in which they were."""
+        return sorted((run for run in self.runs.values() if run.state == FIRED), key=lambda run: run.fired_at)
+
+    @property
     def unfired(self) -> list[datetime]:
         """Due times that were not announced."""
         return [due for due in self.due if due not in self.runs or self.runs[due].state != FIRED]

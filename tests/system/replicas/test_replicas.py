@@ -5,15 +5,16 @@ import random
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from events.clock import due_id
 from infra.database import schedules
-from infra.database.tables import ScheduleRun
 from tests.ledger import Account, account
-from tests.system.replicas.clock import TICKING, TIMETABLE
+from tests.system.replicas.clock import SLOW, TICKING, TIMETABLE
 from tests.system.replicas.consumers import journal
+from tests.system.replicas.consumers.slow import WORK
 from tests.system.replicas.fleet import Fleet
 from tests.waiting import until
 
@@ -44,6 +45,9 @@ def test_each_due_time_has_one_event_however_often_replicas_die(fleet: Fleet) ->
             due: run.event_id for due, run in one.runs.items()
         }
     _check_events(fleet)
+    slow = account(fleet.database, SLOW.name, upto)
+    assert all(after.fired_at - before.fired_at >= timedelta(seconds=WORK) for before, after in pairwise(slow.fired))
+    assert [] == slow.unexplained
 
 
 @pytest.mark.timeout(200)
@@ -89,7 +93,7 @@ def _settled(fleet: Fleet, upto: datetime) -> dict[str, Account]:
     def is_through() -> bool:
         written = fleet.witnesses.journal()
         return all(
-            len(one.unfired) == one.missed and all((run.event_id, journal.CONSUMER) in written for run in _fired(one))
+            len(one.unfired) == one.missed and all((run.event_id, journal.CONSUMER) in written for run in one.fired)
             for one in accounts().values()
         )
 
@@ -101,10 +105,6 @@ def _settled(fleet: Fleet, upto: datetime) -> dict[str, Account]:
 def _silent(fleet: Fleet) -> list[str]:
     with fleet.database.reading() as session:
         return [row.name for row in schedules.everything(session) if row.silent_since is not None]
-
-
-def _fired(one: Account) -> list[ScheduleRun]:
-    return [run for run in one.runs.values() if run.state == "fired"]
 
 
 def _check_events(fleet: Fleet) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from infra.database.schedule_runs import FIRED, SKIPPED
+from infra.database.schedule_runs import SKIPPED
 from tests.ledger import Account, account
 from tests.system.replicas.clock import SLOW
 from tests.system.replicas.consumers.slow import CONSUMER, WORK
@@ -20,17 +20,12 @@ def seen(fleet: Fleet) -> Account:
     return account(fleet.database, SLOW.name, datetime.now(UTC) - timedelta(seconds=2))
 
 
-def in_state(one: Account, state: str) -> list[datetime]:
-    return sorted(due for due, run in one.runs.items() if run.state == state)
-
-
 @pytest.mark.timeout(200)
 def test_a_due_time_is_left_out_while_a_consumer_is_still_at_the_one_before(fleet: Fleet) -> None:
     fleet.start()
-    until(lambda: len(in_state(seen(fleet), FIRED)) > 3, seconds=60, what="four ticks of the slow consumer")
+    until(lambda: len(seen(fleet).fired) > 3, seconds=60, what="four ticks of the slow consumer")
     one = seen(fleet)
-    fired = [one.runs[due] for due in in_state(one, FIRED)]
-    assert all(after.fired_at - before.fired_at >= timedelta(seconds=WORK) for before, after in pairwise(fired))
-    notes = {str(one.runs[due].note) for due in in_state(one, SKIPPED)}
+    assert all(after.fired_at - before.fired_at >= timedelta(seconds=WORK) for before, after in pairwise(one.fired))
+    notes = {str(run.note) for run in one.runs.values() if run.state == SKIPPED}
     assert any(note.startswith(f"{CONSUMER} has not ended the tick of ") for note in notes)
     assert (sorted(one.runs), []) == (one.due, one.gaps)
