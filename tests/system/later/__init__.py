@@ -1,0 +1,1 @@
+"""A consumer that plans ahead: `TIDINGS_CONSUMER_PACKAGES=tests.system.later`."""
