@@ -126,6 +126,10 @@ def test_what_is_wrong_is_named_and_nothing_is_announced(
         assert (0, []) == (outbox.backlog(session).rows, deeds(database))
 
 
+def test_an_event_is_as_large_as_any_body_at_most(operator: TestClient) -> None:
+    assert (413, "body-too-large") == told(announce(operator, data={**ADA, "name": "x" * 65 * 1024}))
+
+
 def test_an_event_with_the_same_key_is_announced_once(operator: TestClient, database: Database) -> None:
     body = {"type": "user.registered", "data": ADA, "delay": 60}
     first, second = (operator.post("/events", json=body, headers={"idempotency-key": "k"}) for _ in range(2))

@@ -92,6 +92,12 @@ def test_an_event_of_the_future_waits_and_is_announced_as_next(database: Databas
     assert [] == due(database)
 
 
+def test_an_event_waits_for_no_moment_without_a_zone(database: Database) -> None:
+    with pytest.raises(ValueError, match="a time that has a zone"):
+        add(database, [registered()], datetime(2026, 11, 26))  # noqa: DTZ001  # that is the mistake
+    assert [] == due(database)
+
+
 def test_at_any_one_moment_an_event_is_due_or_announced_as_next(database: Database) -> None:
     at = datetime.now(UTC).replace(microsecond=0)
     before = at - timedelta(microseconds=1)

@@ -107,6 +107,21 @@ def test_what_a_relay_released_before_it_died_is_published_by_the_next(database:
         assert [event.id] == [row.event_id for row in await_logged(database, 1)]
 
 
+def test_the_relay_wakes_for_what_is_moved_nearer_and_for_a_clock_that_is_stepped(
+    database: Database, gateway: Database, vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sleeps until the time that the next event had when it looked, and by another clock."""
+    record(database, "day.ended")
+    near, far = day_ended(), day_ended()
+    add(database, [near, far], datetime.now(UTC) + timedelta(hours=1))
+    with running(database, vhost) as run:
+        until(lambda: run.relay.state == "active", what="the relay's start")
+        assert move(gateway, near.id, datetime.now(UTC) + timedelta(seconds=0.2))
+        assert [near.id] == [row.event_id for row in await_logged(database, 1, seconds=4)]
+        _set_clock(monkeypatch, 3600)
+        assert far.id == await_logged(database, 2, seconds=4)[1].event_id
+
+
 def test_each_event_is_cancelled_and_never_published_or_is_published_once(
     database: Database, gateway: Database, vhost: str, broker_api: BrokerApi, ahead: float
 ) -> None:
@@ -162,6 +177,12 @@ def _number(start: datetime, ahead: float, before: int) -> int:
 def ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
     """Seconds by which the clock of the relay's machine is ahead of that of the gateway, which asks none."""
     seconds: float = request.param
+    _set_clock(monkeypatch, seconds)
+    return seconds
+
+
+def _set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Put the relay's clock forward."""
 
     class Ahead(datetime):
         @classmethod
@@ -170,7 +191,6 @@ def ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> fl
 
     for module in (reading, outbox):
         monkeypatch.setattr(module, "datetime", Ahead)
-    return seconds
 
 
 def _time(ahead: float) -> datetime:
