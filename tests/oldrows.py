@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Column, insert, select
 
+from events.attributes import lowest_id
 from infra.cleaning.cleaning import Cleaned, Cleaning
-from infra.cleaning.planning import lowest_id
 from infra.database import consumers
 from infra.database.engine import Database
 from infra.database.recovery_tables import Audit, DeadLetter, Operation, Resend, Unsettled

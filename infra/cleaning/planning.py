@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlmodel import Session
 
+from events.attributes import lowest_id
 from infra.database import consumers, event_log, outdated, pauses, positions
 from infra.database.letters import CLOSED
 from infra.database.walks import Place, Values, Walk
 from infra.retention import MARGIN, Retention, since
 
-_MILLISECOND = timedelta(milliseconds=1)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 #: By how much the ids of our own events may be ahead of this machine's clock.
 _AHEAD = timedelta(days=1)
 #: How long what waits for a consumer that is gone has to wait.
@@ -55,11 +53,6 @@ def draw(session: Session, retention: Retention, now: datetime, *, as_if_gone: b
         _of_nobody(session, now),
     )
     return Plan([task for part in parts for task in part], waits_for)
-
-
-def lowest_id(moment: datetime) -> str:
-    """An id below those that are made from this moment on (RFC 9562, section 5.7), and above those made before."""
-    return str(UUID(int=max(0, (moment - _EPOCH) // _MILLISECOND) << 80))
 
 
 def _of_log(session: Session, old: datetime | None) -> tuple[int, list[str]]:
