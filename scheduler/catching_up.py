@@ -26,8 +26,10 @@ from scheduler.lines import Line, metric_label
 from scheduler.ticks import Tick, announcing, failed, left_out
 
 _log = structlog.get_logger(__name__)
-#: What becomes of a gap.
-SKIP, LATEST, ALL = "skip", "latest", "all"
+#: What becomes of a gap; the third is `all`.
+SKIP, LATEST = "skip", "latest"
+#: Due times that are announced in one transaction, so that others need not wait for long; a gap of more is several.
+SLICE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ def survey(trigger: Trigger, row: Schedule, since: datetime, now: datetime) -> G
         return None
     # Who skips what was missed still announces what is only a little late.
     upto = now - GRACE if row.missed == SKIP else now
-    last = trigger.last_upto(upto) or first
     most = {SKIP: 0, LATEST: 1}.get(row.missed, row.missed_limit)
-    return Gap(since, last, first, trigger.count(since, upto), trigger.newest(since, upto, most))
+    fires = trigger.newest(since, upto, most)
+    last = fires[SLICE - 1] if len(fires) > SLICE else trigger.last_upto(upto) or first
+    return Gap(since, last, first, trigger.count(since, last), fires[:SLICE])
 
 
 def decided_upto(session: Session, row: Schedule, now: datetime) -> datetime:

@@ -11,7 +11,7 @@ from infra.database import schedule_runs, schedules
 from infra.database.engine import Database
 from infra.database.schedule_runs import BACKFILL
 from infra.schedules.triggers import Cron, Daily, Every
-from scheduler.catching_up import survey
+from scheduler.catching_up import SLICE, survey
 from scheduler.timetable import Schedule
 from tests.scheduler.replicas import (
     SECOND,
@@ -79,6 +79,21 @@ def test_a_gap_is_found_once_however_often_a_replica_starts(sqlite_database: Dat
     for _ in range(3):
         Replica(sqlite_database, schedule).at(2 * 3600 + 60)
     assert 1 == len(gaps(sqlite_database))
+
+
+def test_a_gap_of_which_much_is_announced_is_worked_off_in_slices(sqlite_database: Database) -> None:
+    """Each is a transaction of its own and a row of its own, and together they say what became of the gap."""
+    schedule = ticking(missed="all", missed_limit=2 * SLICE + 100)
+    declare(sqlite_database, schedule)
+    Replica(sqlite_database, schedule).at(5000)
+    limit = 2 * SLICE + 100
+    dropped = 5000 - limit
+    assert [*range(dropped + 1, 5001)] == fired(sqlite_database)
+    assert [
+        (1, dropped + SLICE, dropped + SLICE, SLICE, "all"),
+        (dropped + SLICE + 1, dropped + 2 * SLICE, SLICE, SLICE, "all"),
+        (dropped + 2 * SLICE + 1, 5000, 100, 100, "all"),
+    ] == spans(sqlite_database)
 
 
 def test_what_was_never_due_before_is_no_gap(sqlite_database: Database) -> None:
