@@ -22,33 +22,6 @@ _MOVE = (
 _order = tuple_(*ORDER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which events of the outbox; what is None does not matter."""
-
-    state: Literal["accepted", "waiting", "set-aside"]
-    type: str | None = None
-    subject: str | None = None
-    #: Due at this moment or later if it waits, else accepted then …
-    since: datetime | None = None
-    #: … and before this one.
-    until: datetime | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The same as conditions on the table."""
-        waits = self.state == "waiting"
-        time = _OUTBOX.c.available_at if waits else _OUTBOX.c.added_at
-        conditions: list[ColumnElement[bool]] = [_OUTBOX.c.set_aside.is_(self.state == "set-aside")]
-        if self.state != "set-aside":
-            now = datetime.now(UTC)
-            conditions.append(_OUTBOX.c.available_at > now if waits else _OUTBOX.c.available_at <= now)
-        equal = {"type": self.type, "subject": self.subject}
-        conditions += [_OUTBOX.c[name] == value for name, value in equal.items() if value is not None]
-        conditions += [time >= self.since] if self.since is not None else []
-        conditions += [time < self.until] if self.until is not None else []
-        return conditions
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a row stands in the order in which the outbox is published."""
@@ -77,11 +50,35 @@ class Place:
         return f"{self.available_at.isoformat()}/{self.sequence}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events of the outbox; what is None does not matter."""
+
+    state: Literal["accepted", "waiting", "set-aside"]
+    type: str | None = None
+    subject: str | None = None
+    #: Due at this moment or later if it waits, else accepted then …
+    since: datetime | None = None
+    #: … and before this one.
+    until: datetime | None = None
+
+    def conditions(self, after: Place | None) -> list[ColumnElement[bool]]:
+        """The same as conditions on the table, from after a place on."""
+        equal = {"type": self.type, "subject": self.subject}
+        conditions: list[ColumnElement[bool]] = [_OUTBOX.c.set_aside.is_(self.state == "set-aside")]
+        conditions += [_OUTBOX.c[name] == value for name, value in equal.items() if value is not None]
+        time = _OUTBOX.c.available_at if self.state == "waiting" else _OUTBOX.c.added_at
+        conditions += [time < self.until] if self.until is not None else []
+        if self.state == "waiting":
+            return [*conditions, _waits(self.since, after)]
+        conditions += [time >= self.since] if self.since is not None else []
+        conditions += [_OUTBOX.c.available_at <= datetime.now(UTC)] if self.state == "accepted" else []
+        return conditions if after is None else [*conditions, _is_after(after)]
+
+
 def page(session: Session, wanted: Filter, *, after: Place | None, limit: int) -> Sequence[Outbox]:
     """Events that are not published, the one that is due next first, from after this place on."""
-    query = select(_OUTBOX).where(*wanted.conditions()).order_by(*ORDER).limit(limit)
-    if after is not None:
-        query = query.where(_order > (after.available_at, after.sequence))
+    query = select(_OUTBOX).where(*wanted.conditions(after)).order_by(*ORDER).limit(limit)
     return [Outbox(**row._mapping) for row in session.connection().execute(query)]  # noqa: SLF001  # public
 
 
@@ -96,3 +93,15 @@ def move(session: Session, event_id: str, at: datetime | None, body: str) -> boo
     moved = session.connection().execute(_MOVE, {"event": event_id, "at": at or AT_ONCE, "written": body})
     session.info[ADDED_EVENTS] = True  # the relay sleeps until the time that held before
     return bool(moved.rowcount)
+
+
+def _waits(since: datetime | None, after: Place | None) -> ColumnElement[bool]:
+    """The one lower bound: of two, a database walks the index from whichever it likes, which may be the lesser."""
+    now = datetime.now(UTC)
+    if after is not None and after.available_at >= max(now, since or now):
+        return _is_after(after)
+    return _OUTBOX.c.available_at >= since if since is not None and since > now else _OUTBOX.c.available_at > now
+
+
+def _is_after(place: Place) -> ColumnElement[bool]:
+    return _order > (place.available_at, place.sequence)

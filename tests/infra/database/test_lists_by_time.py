@@ -105,8 +105,19 @@ def test_what_is_due_in_a_while_is_found_among_all_that_waits(database: Database
     count(database)
     with database.reading() as session:
         wanted = held.Filter(state="waiting", since=now + 100 * MINUTE, until=now + 110 * MINUTE)
-        assert 10 == len(held.page(session, wanted, after=None, limit=50))
+        page = held.page(session, wanted, after=None, limit=6)
+        rest = held.page(session, wanted, after=held.Place.of(page[-1]), limit=6)
+    assert [event_id(n) for n in range(100, 110)] == [row.event_id for row in [*page, *rest]]
     assert [] == [plan for plan in plans if _reads_all(plan)]
+
+
+def test_what_waits_has_one_lower_bound_from_which_the_index_is_read(database: Database) -> None:
+    """Of two, the lesser may be taken, and all that lies between is read."""
+    now = datetime.now(UTC)
+    for since in (None, now - MINUTE, now + MINUTE):
+        for after in (None, held.Place(now - MINUTE, 1), held.Place(now + 2 * MINUTE, 1)):
+            conditions = held.Filter(state="waiting", since=since, until=now + 9 * MINUTE).conditions(after)
+            assert 1 == sum(str(condition).count(">") for condition in conditions)
 
 
 def _reads_all(plan: str) -> bool:

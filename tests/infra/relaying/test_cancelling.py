@@ -138,8 +138,9 @@ def test_each_event_is_cancelled_and_never_published_or_is_published_once(
 
         def cancel_some() -> None:
             for number in _next(start, ahead):
-                if number % 3 and cancel(gateway, events[number].id):
-                    cancelled.add(events[number].id)
+                event = events[min(number + number % 8, EVENTS - 1)]  # some with ease, on however busy a machine
+                if cancel(gateway, event.id):
+                    cancelled.add(event.id)
 
         def move_some() -> None:
             for number in _next(start, ahead):
