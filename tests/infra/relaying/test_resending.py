@@ -116,7 +116,7 @@ def test_a_queue_that_is_not_there_keeps_nobody_waiting_and_is_told(
     sweep(database, [registered()])
     with running(database, vhost, holds=quick) as run:
         until(lambda: broker_api.has_queue(vhost, CONSUMER), what="the declaring")
-        until(lambda: broker_api.messages(vhost, CONSUMER) == 1, what="the other consumer's message")
+        until(lambda: broker_api.messages(vhost, CONSUMER) == 1, seconds=30, what="the other consumer's message")
         until(lambda: "No queue takes" in (run.relay.problem or ""), what="the problem")
         ids = [each.id for each in gone]
         until(lambda: ids == [row.event_id for row in resent(database)], what="the removal of what was sent")

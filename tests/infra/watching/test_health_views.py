@@ -15,7 +15,6 @@ from infra.database.engine import Database
 from infra.settings import Settings
 from infra.watching import __main__ as program
 
-NOW = datetime.now(UTC)
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -34,7 +33,13 @@ def run(
     return type_in
 
 
-def put(database: Database, component: str, state: str, checked_at: datetime = NOW) -> None:
+def ago(minutes: float) -> datetime:
+    """A moment before the present one: not before the tests were collected, which may be long ago."""
+    return datetime.now(UTC) - timedelta(minutes=minutes)
+
+
+def put(database: Database, component: str, state: str, checked_at: datetime | None = None) -> None:
+    checked_at = checked_at or ago(0)
     with database.transaction() as session:
         row = health.take(session, component, checked_at)
         row.state, row.detail, row.since = state, "as it was found", checked_at - timedelta(hours=1)
@@ -51,7 +56,7 @@ def test_all_is_well_is_exit_code_0(run: Run, database: Database) -> None:
 @pytest.mark.parametrize(("state", "age"), [("failing", 0), ("ok", 10)])
 def test_what_fails_or_is_not_known_is_exit_code_1(run: Run, database: Database, state: str, age: int) -> None:
     put(database, "broker", "ok")
-    put(database, "smtp", state, NOW - timedelta(minutes=age))
+    put(database, "smtp", state, ago(age))
     assert 1 == run()[0]
 
 
@@ -61,7 +66,7 @@ def test_what_nobody_ever_looked_at_is_exit_code_1(run: Run) -> None:
 
 def test_what_was_not_looked_at_for_minutes_is_not_known(run: Run, database: Database) -> None:
     """While the broker is away nobody looks, and what was found before says nothing."""
-    checked_at = NOW - timedelta(minutes=10)
+    checked_at = ago(10)
     put(database, "broker", "ok", checked_at)
     (item,) = json.loads(run("--json")[1])["items"]
     assert ("unknown", "not looked at since; then: as it was found") == (item["state"], item["detail"])
@@ -85,7 +90,7 @@ def test_programs_and_clients_are_told_the_same(run: Run, database: Database, tm
 
 
 def test_prometheus_is_told_of_it_and_of_its_age(database: Database, tmp_path: Path) -> None:
-    put(database, "broker", "ok", NOW - timedelta(minutes=10))
+    put(database, "broker", "ok", ago(10))
     put(database, "smtp", "failing")
     settings = Settings(operator_token="token", state_dir=tmp_path)
     with TestClient(create_app(settings, database, None), headers={"Authorization": "Bearer token"}) as client:
