@@ -12,6 +12,10 @@ from apscheduler.triggers.base import BaseTrigger
 
 from infra.schedules.triggers import Trigger
 
+#: Seconds after which it rings at the latest, if for nothing. Where Python's locks wait by the wall clock (it was built
+#: for an old C library), one that is set back an hour would leave the engine's thread asleep for an hour.
+_AT_LEAST_EVERY = 5.0
+
 
 class AlarmClock:
     """One alarm for each schedule, kept in memory: when nobody is there to hear it, the next look finds what is due."""
@@ -23,6 +27,7 @@ class AlarmClock:
             executors={"default": _Bell(ring)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        self._ring = ring
         self._loop: asyncio.AbstractEventLoop | None = None
         self._set_for: Mapping[str, Trigger] = {}
 
@@ -35,6 +40,7 @@ class AlarmClock:
         """Begin, in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._scheduler.start()
+        self._ring_regularly(self._loop)
 
     def stop(self) -> None:
         """Ring no more."""
@@ -44,6 +50,11 @@ class AlarmClock:
         """Ring for these schedules and no others; another trigger object sets an alarm anew. From any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(partial(self._set, dict(triggers)))
+
+    def _ring_regularly(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._scheduler.running:
+            self._ring([])
+            loop.call_later(_AT_LEAST_EVERY, self._ring_regularly, loop)
 
     def _set(self, triggers: Mapping[str, Trigger]) -> None:
         if not self._scheduler.running:

@@ -122,6 +122,9 @@ class Engine:
                 self._trouble.over()
 
     def _turn(self, due: set[str]) -> None:
+        if self._was_stepped():  # first of all: how far each schedule had come was told by another clock
+            self._following.forget()
+            self._look_at = 0.0
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY - (time.time() - _PHASE) % LOOK_EVERY
             self._decide(due)
@@ -130,8 +133,6 @@ class Engine:
         self._decide(due)
 
     def _look(self) -> None:
-        if self._was_stepped():
-            self._following.forget()
         if self._following.look(self._clock()):
             self._alarm.set({name: line.trigger for name, line in self._following.lines.items()})
         self._orders.look()

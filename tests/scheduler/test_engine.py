@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from queue import SimpleQueue
 
 import pytest
 
@@ -12,7 +13,8 @@ from infra.database.engine import Database
 from infra.database.schedule_runs import MANUAL
 from infra.database.schedules import Definition
 from infra.errors import DatabaseUnavailable
-from scheduler import deciding
+from infra.schedules.triggers import Every
+from scheduler import alarm, deciding, inbox
 from scheduler.emitter import emit
 from tests.scheduler.replicas import announced, running, runs, soon, ticking
 
@@ -155,3 +157,26 @@ def test_a_clock_that_is_stepped_is_followed_within_two_seconds(
 
     asyncio.run(main())
     assert len(set(dues(sqlite_database))) == len(dues(sqlite_database))
+
+
+def test_an_engine_whose_own_wait_does_not_end_looks_all_the_same(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some Pythons wait by the wall clock: when it is set back an hour, they wait an hour more."""
+
+    class Waiting(SimpleQueue[object]):
+        def get(self, block: bool = True, timeout: float | None = None) -> object:
+            return super().get(block)
+
+    monkeypatch.setattr(inbox, "SimpleQueue", Waiting)
+    monkeypatch.setattr(alarm, "_AT_LEAST_EVERY", 0.2)
+
+    async def main() -> None:
+        async with running(sqlite_database, ticking(trigger=Every(every="366d"))):
+            now = datetime.now(UTC)
+            await asyncio.to_thread(
+                sqlite_database.run, lambda session: schedule_runs.order(session, "tick", [now], MANUAL)
+            )
+            await soon(lambda: now in dues(sqlite_database))
+
+    asyncio.run(main())
