@@ -178,12 +178,10 @@ def test_resends_are_taken_in_order_and_a_consumer_can_be_left_out(database: Dat
     assert [] == resent(database)
 
 
-LATER = datetime.now(UTC) + timedelta(minutes=30)
-
-
-def bring_back(database: Database, now: datetime = LATER) -> list[str]:
+def bring_back(database: Database, now: datetime | None = None) -> list[str]:
+    """Those that are brought back now, or half an hour later."""
     with database.transaction() as session:
-        return replays.bring_back(session, now)
+        return replays.bring_back(session, now or datetime.now(UTC) + timedelta(minutes=30))
 
 
 def lose(database: Database, queue: str) -> None:
@@ -221,10 +219,12 @@ def test_a_replay_that_is_being_retried_is_not_lost(database: Database) -> None:
     begin(database, letter_id)
     remove_all(database)
     with database.transaction() as session:
-        inbox.fail(session, inbox.Delivery(envelope.id, CONSUMER, 1, BEGUN), "no", LATER + timedelta(minutes=1))
+        inbox.fail(
+            session, inbox.Delivery(envelope.id, CONSUMER, 1, BEGUN), "no", datetime.now(UTC) + timedelta(minutes=31)
+        )
     lose(database, CONSUMER)
     assert [] == bring_back(database)
-    assert [letter_id] == bring_back(database, LATER + timedelta(minutes=3))
+    assert [letter_id] == bring_back(database, datetime.now(UTC) + timedelta(minutes=33))
 
 
 def test_a_replay_that_never_ends_waits_again_after_the_longest_time(database: Database) -> None:
