@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from infra import logs, retention
+from infra import faults, logs, retention
 from infra.cleaning.cleaning import TABLES, Cleaned, Cleaning
 from infra.commands import output
 from infra.commands.arguments import Json, MaybeWhy
@@ -47,6 +47,7 @@ def clean(dry_run: DryRun = False, table: Tables = None, why: MaybeWhy = None, a
     """
     settings, tables = load(), _chosen(table)
     logs.configure(settings, program="clean")
+    faults.arm(settings.fault)
     line = Line()
     with opened() as database:
         cleaning = Cleaning(database, settings.retention)

@@ -221,12 +221,15 @@ class World:
         return not any((item.event_id, item.consumer) in handled for item in self.broker.all())
 
     def clean(self) -> None:
-        """A year passes, and old rows go."""
+        """A year passes, and old rows go: no event that some consumer has neither handled nor given up."""
         self.sweep()
-        before = {row.event_id for row in self.seen.log}
+        before = self.seen
+        settled = {key for key, row in before.inbox.items() if row.state == "handled"}
         Cleaning(self.database, _KEPT, ahead=_YEAR).run()
         self._seen = None
-        self.cleaned |= before - {row.event_id for row in self.seen.log}
+        gone = {row.event_id for row in before.log} - {row.event_id for row in self.seen.log}
+        assert settled >= {(event, consumer) for event in gone for consumer in CONSUMERS}
+        self.cleaned |= gone
 
     def drain(self) -> None:
         """All is well from now on: go on until nothing waits anywhere."""
