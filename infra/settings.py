@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra import zones
 from infra.errors import ConfigurationError
 from infra.hosts import each
 from infra.retention import KeepSettings
@@ -85,10 +85,7 @@ class Settings(KeepSettings, BaseSettings):
     @field_validator("zone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
-        try:
-            return ZoneInfo(value).key
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # an OSError for a folder of zones, such as "Europe"
-            raise PydanticCustomError("zone", "it must be a time zone, as in Europe/Berlin") from None
+        return zones.check(value)
 
     @property
     def operator(self) -> str | None:

@@ -9,7 +9,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from infra.schedules import zones
+from infra import zones
 from infra.schedules.dues import Dues
 from infra.schedules.wall_clock import Moments
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.schedules import zones
+from infra import zones
 from infra.schedules.dues import Dues
 from infra.schedules.wall_clock import Moments
 

@@ -7,11 +7,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
+from infra import zones
 from infra.database.schedule_runs import FIRED
 from infra.database.schedule_tables import Schedule
 from infra.database.tables import ScheduleRun
 from infra.recovery.deliveries import Delivery
-from infra.schedules import triggers, zones
+from infra.schedules import triggers
 from infra.schedules.triggers import Trigger
 
 ScheduleState = Literal["running", "silent", "paused", "retired"]

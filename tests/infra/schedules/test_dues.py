@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from infra.schedules import zones
+from infra import zones
 from infra.schedules.triggers import Cron, Daily, Every, read
 from infra.schedules.wall_clock import _first_change
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from infra.schedules import zones
+from infra import zones
 from infra.schedules.triggers import EPOCH, Cron, Daily, Every, Trigger, read
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Names of time zones, as people and triggers write them."""
+"""Names of time zones, as people, settings and triggers write them."""
 
 import functools
 from datetime import UTC, tzinfo
@@ -23,7 +23,12 @@ def find(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
-def _check(name: str) -> str:
+def check(name: str) -> str:
+    """The name, if it is one.
+
+    Raises:
+        PydanticCustomError: it is none; the text says what to write instead.
+    """
     spelled = names().get(name.lower())
     if spelled == name:
         return name
@@ -34,4 +39,4 @@ def _check(name: str) -> str:
     raise PydanticCustomError("zone", "no such time zone: use a name such as UTC or Europe/Berlin")
 
 
-Zone = Annotated[str, Field(max_length=64), AfterValidator(_check)]
+Zone = Annotated[str, Field(max_length=64), AfterValidator(check)]
