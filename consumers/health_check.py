@@ -7,9 +7,7 @@ from infra.database import health
 from infra.settings import Settings
 from infra.subscriptions import Context, Retry, subscribe
 from infra.watching.checks import Checks
-from infra.watching.findings import Finding, note
-
-_HEARTBEAT = "heartbeat"
+from infra.watching.findings import HEARTBEAT, SILENCE, Finding, note
 
 
 @subscribe("health-check", to=MinutePassed, concurrency=1, retry=Retry(delays=(5,), max_age=300))
@@ -26,7 +24,8 @@ def check_health(_: MinutePassed, context: Context) -> None:
 
 def _silent_heartbeat(context: Context, now: datetime, patience: float) -> Finding | None:
     """That none has come; one that comes is written down by its own consumer."""
-    row = health.find(context.session, _HEARTBEAT)
-    if row is None or (now - row.checked_at).total_seconds() <= patience:
+    row = health.find(context.session, HEARTBEAT)
+    if row is None or (now - row.checked_at).total_seconds() <= max(patience, SILENCE):
         return None
-    return Finding(_HEARTBEAT, False, f"none has come since {row.checked_at:%Y-%m-%d %H:%M:%S}Z")
+    found = f"none has come since {row.checked_at:%Y-%m-%d %H:%M:%S}Z"
+    return Finding(HEARTBEAT, False, found, seen_at=row.checked_at)

@@ -15,6 +15,10 @@ from infra.database import health
 from infra.database.schedule_tables import Health
 from infra.outages import Outage
 
+HEARTBEAT = "heartbeat"
+#: Seconds without a heartbeat that are too many, whatever the patience: three periods of the timetable's.
+SILENCE = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -26,13 +30,15 @@ class Finding:
     detail: str
     #: The last outage that is known of, if it is over.
     outage: Outage | None = None
+    #: When there was the last sign of it; None: now.
+    seen_at: datetime | None = None
 
 
 def note(session: Session, finding: Finding, now: datetime, *, patience: float) -> HealthChanged | None:
     """Write down what was found; gives the event to announce in the same transaction when the state has changed."""
     row = health.take(session, finding.component, now)
     change = _apply(row, finding, now, patience)
-    row.detail, row.checked_at = finding.detail, max(now, row.checked_at)
+    row.detail, row.checked_at = finding.detail, max(finding.seen_at or now, row.checked_at)
     if change is not None and change.failing_since is not None:
         row.detail = f"{finding.detail}; {Outage(change.failing_since, change.since)}"
     health.write(session, row)

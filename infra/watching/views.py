@@ -32,7 +32,7 @@ class HealthView(BaseModel, frozen=True):
     def of(cls, row: Health, now: datetime) -> Self:
         """As it is at this moment."""
         values = row.model_dump()
-        if now - row.checked_at > STALE:
+        if row.state == "ok" and now - row.checked_at > STALE:
             values |= {
                 "state": "unknown",
                 "since": row.checked_at,

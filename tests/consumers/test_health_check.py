@@ -90,7 +90,7 @@ def test_a_look_that_hangs_holds_no_transaction(database: Database, looking: Loo
 
 def test_a_heartbeat_that_does_not_come_is_found_by_the_look(database: Database, looking: Looking) -> None:
     with database.transaction() as session:
-        health.take(session, "heartbeat", datetime.now(UTC) - timedelta(minutes=5))
+        last = health.take(session, "heartbeat", datetime.now(UTC) - timedelta(minutes=5)).checked_at
     for _ in range(3):
         deliver(database, minute())
     assert [("heartbeat", "failing")] == told(database)
@@ -98,3 +98,4 @@ def test_a_heartbeat_that_does_not_come_is_found_by_the_look(database: Database,
         row = health.find(session, "heartbeat")
     assert row is not None
     assert row.detail.startswith("none has come since ")
+    assert last == row.checked_at, "when it was seen last, by which its consumer tells how long it was silent"

@@ -22,8 +22,8 @@ def tick(database: Database, due: datetime) -> Incoming:
     return message
 
 
-def deliver(database: Database, message: Incoming) -> None:
-    handler = Deliveries(database, {}, provisions={Settings: load()}).handler(
+def deliver(database: Database, message: Incoming, **settings: float) -> None:
+    handler = Deliveries(database, {}, provisions={Settings: load(**settings)}).handler(
         Subscription("heartbeat", ("heartbeat.ticked",), take_heartbeat)
     )
     assert [Done()] == handler([message])
@@ -60,3 +60,13 @@ def test_a_road_that_was_closed_is_told_of_once_when_it_is_open_again(database: 
     (change,) = told(database)
     assert ("heartbeat", "ok", closed) == (change.component, change.state, change.failing_since)
     assert now <= change.since
+
+
+def test_heartbeats_may_be_as_far_apart_as_they_are_with_any_patience(database: Database) -> None:
+    """Ten seconds between two are no outage, even where one would be told after a second."""
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        health.take(session, "heartbeat", now - timedelta(seconds=20))
+    message = Incoming(encode(announce(HeartbeatTicked(due_at=now), source="/scheduler")))
+    deliver(database, message, health_patience=1)
+    assert [] == told(database)

@@ -73,6 +73,12 @@ def test_what_was_not_looked_at_for_minutes_is_not_known(run: Run, database: Dat
     assert item["since"] == item["checked_at"]
 
 
+def test_what_failed_when_it_was_looked_at_last_is_failing_still(run: Run, database: Database) -> None:
+    put(database, "heartbeat", "failing", NOW - timedelta(minutes=10))
+    (item,) = json.loads(run("--json")[1])["items"]
+    assert ("failing", "as it was found") == (item["state"], item["detail"])
+
+
 def test_programs_and_clients_are_told_the_same(run: Run, database: Database, tmp_path: Path) -> None:
     put(database, "broker", "ok")
     put(database, "smtp", "failing")

@@ -156,4 +156,3 @@ def the_broker_goes_and_comes(site: Site) -> None:
     assert change.failing_since is not None
     assert begun - timedelta(seconds=1) <= change.failing_since < ended <= change.since
     until(lambda: "Tidings: broker is well again" in site.subjects(OPERATOR), seconds=30, what="its mail")
-    assert any(each.failing_since for each in site.changes("heartbeat")), "the road was closed, too"
