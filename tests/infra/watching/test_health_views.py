@@ -74,7 +74,7 @@ def test_what_was_not_looked_at_for_minutes_is_not_known(run: Run, database: Dat
 
 
 def test_what_failed_when_it_was_looked_at_last_is_failing_still(run: Run, database: Database) -> None:
-    put(database, "heartbeat", "failing", NOW - timedelta(minutes=10))
+    put(database, "heartbeat", "failing", ago(10))
     (item,) = json.loads(run("--json")[1])["items"]
     assert ("failing", "as it was found") == (item["state"], item["detail"])
 
