@@ -19,7 +19,8 @@ from infra.retention import Retention
 
 #: Rows that are looked at together, and that one transaction removes: some 10 ms of SQLite's one writer.
 BATCH = 200
-#: How long it rests after each transaction, by how long that took: others have the writer for two thirds of the time.
+#: How long it rests after each transaction, by how long that and the look before it took: two thirds of the time, all
+#: that the machine has is for others.
 REST = 2.0
 #: The tables that the cleaning takes rows from, each with what says how long they stay: a field of `Retention`, or
 #: nothing for what was left for consumers that are gone.
@@ -96,14 +97,15 @@ class Cleaning:
 
     def _walk(self, task: Task, until: float, removed: Counter[str], tell: Tell) -> bool:
         """Go through a table; False when the time was up before its end."""
-        after = task.first
+        after, began = task.first, time.monotonic()
         while (found := self._look(task, after)) is not None:
             if found.count:
                 self._remove(task, found, removed)
                 tell(task.walk.table, removed[task.walk.table])
+                time.sleep((time.monotonic() - began) * REST)
             if time.monotonic() > until:
                 return False
-            after = found.end
+            after, began = found.end, time.monotonic()
         return True
 
     def _count(self, task: Task, found: Counter[str], tell: Tell) -> None:
@@ -118,12 +120,9 @@ class Cleaning:
             return task.walk.look(session, after, BATCH, task.values)
 
     def _remove(self, task: Task, found: Slice, removed: Counter[str]) -> None:
-        began = time.monotonic()
         with self._database.transaction() as session:
             rows = task.walk.remove(session, found, task.values)
-        took = time.monotonic() - began
         removed.update(rows)
         for name, number in rows.items():
             metrics.ROWS_REMOVED.labels(name).inc(number)
         failpoint("cleaning.between-batches")
-        time.sleep(took * REST)
