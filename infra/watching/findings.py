@@ -58,9 +58,9 @@ def _apply(row: Health, finding: Finding, now: datetime, patience: float) -> Hea
 
 
 def _told_late(row: Health, finding: Finding, patience: float) -> HealthChanged | None:
-    """An outage that nobody has told of: one that ended after the row's state began."""
+    """An outage that nobody has told of: one that began after what was told last, which others met a little longer."""
     outage = finding.outage
-    if outage is None or not finding.ok or outage.until <= row.since or outage.seconds < patience:
+    if outage is None or not finding.ok or outage.since < row.since or outage.seconds < patience:
         return None
     row.since = outage.until
     return _changed(row, finding, outage.since)

@@ -75,6 +75,19 @@ def test_an_outage_that_is_over_is_told_once(database: Database) -> None:
     assert look(database, back, START + 11 * MINUTE) is None
 
 
+def test_an_outage_that_two_processes_met_is_told_by_one(database: Database) -> None:
+    """The other was connected again a little later."""
+    since, until = START + 2 * MINUTE, START + 9 * MINUTE
+    look(database, WELL, START)
+    first, second = (
+        look(database, Finding("smtp", True, "answers", outage), START + 10 * MINUTE)
+        for outage in (Outage(since, until), Outage(since + MINUTE / 60, until + MINUTE / 60))
+    )
+    assert (True, None) == (first is not None, second)
+    third = Outage(START + 11 * MINUTE, START + 15 * MINUTE)
+    assert look(database, Finding("smtp", True, "answers", third), START + 16 * MINUTE) is not None
+
+
 def test_a_short_outage_and_one_before_the_first_look_are_no_news(database: Database) -> None:
     assert look(database, Finding("smtp", True, "answers", Outage(START - MINUTE, START)), START) is None
     short = Outage(START + MINUTE, START + MINUTE + timedelta(seconds=49))
