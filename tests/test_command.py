@@ -105,6 +105,7 @@ def test_an_unknown_word_is_one_line_and_code_2(machine: Machine) -> None:
         (["dead"], "-m infra.recovery dead --help"),
         (["operations", "show", "1"], "-m infra.recovery operations show 1"),
         (["operations"], "-m infra.recovery operations --help"),
+        (["clean", "--dry-run"], "-m infra.cleaning --dry-run"),
         (["audit"], "-m infra.recovery audit --help"),
         (["audit", "list"], "-m infra.recovery audit list"),
         (["events"], "-m infra.announcing --help"),

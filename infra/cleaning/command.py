@@ -65,9 +65,11 @@ def clean(dry_run: DryRun = False, table: Tables = None, why: MaybeWhy = None, a
 
 
 def _chosen(tables: Collection[str] | None) -> Collection[str]:
-    if unknown := sorted(set(tables or ()) - TABLES.keys()):
-        raise typer.BadParameter(f"{unknown[0]!a} is none of {', '.join(TABLES)}.", param_hint="--table")
-    return tables or TABLES
+    """The effects go with the inbox and never alone."""
+    choices = [name for name in TABLES if name != "effect"]
+    if unknown := sorted(set(tables or ()) - set(choices)):
+        raise typer.BadParameter(f"{unknown[0]!a} is none of {', '.join(choices)}.", param_hint="--table")
+    return {*(tables or choices), *(["effect"] if not tables or "inbox" in tables else [])}
 
 
 def _view(cleaned: Cleaned, tables: Collection[str], kept: Retention) -> CleanView:

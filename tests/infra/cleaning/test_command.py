@@ -66,7 +66,11 @@ def test_one_table_alone_is_cleaned(rows: Rows) -> None:
     assert [3, 1] == rows.count(EventLog, Activity)
 
 
-@pytest.mark.parametrize("name", ["users", "outbox", "event-log", "'; DROP TABLE users"])
+def test_the_effects_are_shown_with_the_inbox_that_they_go_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ["inbox", "effect"] == [each["table"] for each in cleaned(capsys, "--table", "inbox")["items"]]
+
+
+@pytest.mark.parametrize("name", ["users", "outbox", "effect", "event-log", "'; DROP TABLE users"])
 def test_a_table_that_is_not_cleaned_is_refused_with_those_that_are(
     rows: Rows, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
