@@ -33,7 +33,7 @@ async def run(settings: Settings, schedules: tuple[Schedule, ...] | None = None)
     relaying = asyncio.create_task(publishing.run(), name="relay")
     stored, silence = Readiness(database), Watch(database)
     server = probes.serve(
-        lambda: engine.problems | _stopped_relay(relaying) | silence.problems() | stored.problems(),
+        lambda: engine.problems | _stopped_relay(relaying) | (stored.problems() or silence.problems()),
         notes=lambda: engine.notes,
         port=settings.probe_port,
     )
