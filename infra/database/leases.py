@@ -7,18 +7,25 @@ programs on one SQLite file share too.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ScalarSelect, Update, bindparam, case, func, select, update
+from sqlalchemy import ScalarSelect, Update, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.tables import Lease, table
 from infra.errors import LeaseLost
 
+#: No lease is granted for longer. One that ends later was granted before the clock was set back: a dead holder's would
+#: keep all others waiting for as long as it was set back, and one that lives finds out before it writes anything.
+_LONGEST = timedelta(minutes=1)
 _LEASE = table(Lease)
 _MINE = (_LEASE.c.name == bindparam("lease"), _LEASE.c.holder == bindparam("me"))
 _FREE = update(_LEASE).where(
     _LEASE.c.name == bindparam("lease"),
-    (_LEASE.c.holder == bindparam("me")) | (_LEASE.c.expires_at <= bindparam("now")),
+    or_(
+        _LEASE.c.holder == bindparam("me"),
+        _LEASE.c.expires_at <= bindparam("now"),
+        _LEASE.c.expires_at > bindparam("latest"),
+    ),
 )
 _TAKE = _FREE.values(holder=bindparam("me"), expires_at=bindparam("until"))
 _RELEASE = update(_LEASE).where(*_MINE).values(expires_at=bindparam("now"))
@@ -42,7 +49,13 @@ class Holding:
 def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     """Take the lease if it is free or has run out, renew it if it is ours; False while another holds it."""
     now = _now(session)
-    values = {"lease": name, "me": holder, "now": now, "until": now + timedelta(seconds=seconds)}
+    values = {
+        "lease": name,
+        "me": holder,
+        "now": now,
+        "until": now + timedelta(seconds=seconds),
+        "latest": now + _LONGEST,
+    }
     if session.connection().execute(_TAKE, values).rowcount:
         return True
     return bool(session.connection().execute(_FOUND[session.connection().dialect.name], values).rowcount)

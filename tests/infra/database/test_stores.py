@@ -12,7 +12,7 @@ from sqlalchemy.event import listens_for
 from events.envelope import Envelope, announce, decode
 from events.users import UserRegistered
 from infra.database import consumers, effects, event_log, inbox, leases, outbox
-from infra.database.engine import Database
+from infra.database.engine import Database, connect
 from infra.database.leases import Holding
 from infra.database.tables import EventLog, Lease, table
 from infra.effects import Intent
@@ -150,6 +150,21 @@ def test_a_relay_that_lost_its_lease_moves_nothing(database: Database) -> None:
     with pytest.raises(LeaseLost), database.transaction() as session:
         event_log.publish(session, rows, lease=RELAY)
     assert rows == due(database)
+
+
+def test_a_lease_of_a_clock_that_was_set_back_since_keeps_nobody_waiting(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder may be dead, and nobody would do its work for as long as the clock was set back."""
+    database = connect(sqlite_url)
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    with monkeypatch.context() as before, database.transaction() as session:
+        before.setattr(leases, "_now", lambda _: ahead)
+        assert leases.acquire(session, "x", "dead", 3.0)
+    with database.transaction() as session:
+        assert leases.acquire(session, "x", "next", 3.0)
+        assert not leases.acquire(session, "x", "third", 3.0)
+    database.close()
 
 
 def test_a_lease_is_for_one_until_it_runs_out_or_is_released(database: Database) -> None:
