@@ -50,14 +50,14 @@ def check(settings: Settings) -> None:
         DatabaseUnavailable: the database is away.
     """
     _ = settings.rabbitmq, _mailer(settings)
-    if settings.operator is None:
-        _log.warning("alerts and reports go to nobody: set TIDINGS_OPERATOR_EMAIL")
     probes.require_free(settings.probe_port)
     database = connect(settings.database)
     try:
         require_current(database)
     finally:
         database.close()
+    if settings.operator is None:
+        _log.warning("alerts and reports go to nobody: set TIDINGS_OPERATOR_EMAIL")
 
 
 def declare(settings: Settings) -> list[str]:
