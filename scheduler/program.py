@@ -26,6 +26,7 @@ async def run(settings: Settings, schedules: tuple[Schedule, ...] | None = None)
     """
     database = connect(settings.database)
     require_current(database)
+    probes.require_free(settings.probe_port)  # before anything is written, or said
     schedules = timetable(settings.zone) if schedules is None else schedules
     engine = Engine(database, schedules)
     engine.declare()
