@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
@@ -25,6 +25,7 @@ from gateway.relaying import Relaying
 from gateway.schedules import routes as schedules
 from gateway.users import routes as users
 from infra.database.engine import Database
+from infra.relaying import publishing
 from infra.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -76,9 +77,7 @@ async def _lifespan(app: FastAPI, *, relay: Relaying | None) -> AsyncIterator[No
     try:
         yield
     finally:
-        relaying.cancel()
-        with suppress(asyncio.CancelledError):
-            await relaying
+        await publishing.stop(relaying)
 
 
 async def _run(relay: Relaying, readiness: Readiness) -> None:

@@ -9,6 +9,7 @@ from infra import probes
 from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
 from infra.database.readiness import Readiness
+from infra.relaying import publishing as relays
 from infra.relaying.publishing import Publishing
 from infra.schedules.silence import Watch
 from infra.settings import Settings
@@ -48,8 +49,7 @@ async def run(settings: Settings, schedules: tuple[Schedule, ...] | None = None)
 
 async def _end(engine: Engine, relaying: asyncio.Task[None], database: Database) -> None:
     await asyncio.to_thread(engine.stop)
-    relaying.cancel()
-    await asyncio.wait([relaying])
+    await relays.stop(relaying)
     database.close()
 
 

@@ -1,5 +1,6 @@
 """The relay as a program runs it beside its own work: it publishes, or stands by while another program's does."""
 
+import asyncio
 import os
 import secrets
 import socket
@@ -10,6 +11,9 @@ from infra.database.engine import Database
 from infra.database.outbox import Due
 from infra.rabbitmq.publisher import Publisher
 from infra.relaying.relay import Relay
+
+#: Seconds until a task that was cancelled and goes on is cancelled again.
+_AGAIN = 5.0
 
 
 class Publishing:
@@ -41,6 +45,16 @@ class Publishing:
             await self._relay.run()
         finally:
             await self._publisher.close()
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task for as long as it takes, and wait for its end.
+
+    aiormq waits by `asyncio.wait_for`, which on Python 3.11 loses a cancellation that comes with the answer.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_AGAIN)
 
 
 def _count(published: Sequence[Due]) -> None:
