@@ -110,7 +110,7 @@ def long_gaps(each: Account) -> list[ScheduleGap]:
     return [gap for gap in each.gaps if gap.due > 60]
 
 
-@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite_url", "postgres_url"], indirect=True)
 def test_a_clock_that_is_set_an_hour_ahead_and_back_doubles_nothing(
     url: str, ledger: Database, clock: Clock, tmp_path: Path, vhost: str
 ) -> None:
