@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from infra import zones
-from infra.schedules.dues import Dues
+from infra.schedules.dues import LocalDues
 from infra.schedules.wall_clock import Moments
 
 _LINE = re.compile(r"[0-9A-Za-z*,/#\- ]+")
@@ -49,7 +49,7 @@ def _check(given: str) -> str:
     return line
 
 
-class Cron(Dues):
+class Cron(LocalDues):
     """`{"cron": "30 2 * * MON-FRI", "zone": "Europe/Berlin"}`: five fields, or six that begin with the second."""
 
     cron: Annotated[str, Field(max_length=120), AfterValidator(_check)]
@@ -61,16 +61,9 @@ class Cron(Dues):
         said = CronSim(self.cron, _SEARCHED_FROM).explain()
         return f"{said[:1].lower()}{said[1:]}, {self.zone}"
 
-    def ascending(self, after: datetime) -> Iterator[datetime]:
-        """All due times after a moment, the next one first; lazy."""
-        return self._moments.ascending(after)
-
-    def descending(self, upto: datetime) -> Iterator[datetime]:
-        """All due times at or before a moment, the latest first; lazy."""
-        return self._moments.descending(upto)
-
     @property
-    def _moments(self) -> Moments:
+    def moments(self) -> Moments:
+        """When the clocks of its zone show it."""
         minute, hour = self.cron.split()[-5:-3]
         at_fixed_times = not (minute.startswith("*") or hour.startswith("*"))
         return Moments(Line(self.cron), zones.find(self.zone), once=at_fixed_times)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from infra import zones
-from infra.schedules.dues import Dues
+from infra.schedules.dues import LocalDues
 from infra.schedules.wall_clock import Moments
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -49,7 +49,7 @@ def _ordered(given: tuple[Weekday, ...] | None) -> tuple[Weekday, ...] | None:
     return given and tuple(sorted(set(given), key=_ORDER.index))
 
 
-class Daily(Dues):
+class Daily(LocalDues):
     """`{"daily": "07:00", "zone": "Europe/Berlin"}`, and `"on": ["mon", "fri"]` for some days of the week.
 
     Once for each local day. Where the clocks go forward over this time, it comes at the first moment that exists after
@@ -71,15 +71,8 @@ class Daily(Dues):
         some = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
         return f"at {self.daily}{' on ' if some else ''}{some}, {self.zone}"
 
-    def ascending(self, after: datetime) -> Iterator[datetime]:
-        """All due times after a moment, the next one first; lazy."""
-        return self._moments.ascending(after)
-
-    def descending(self, upto: datetime) -> Iterator[datetime]:
-        """All due times at or before a moment, the latest first; lazy."""
-        return self._moments.descending(upto)
-
     @property
-    def _moments(self) -> Moments:
+    def moments(self) -> Moments:
+        """When the clocks of its zone show it."""
         weekdays = {_ORDER.index(day) for day in self.on or _ORDER}
         return Moments(Days(time.fromisoformat(self.daily), weekdays), zones.find(self.zone), once=True)

@@ -7,6 +7,8 @@ from itertools import islice, takewhile
 
 from pydantic import BaseModel, ConfigDict
 
+from infra.schedules.wall_clock import Moments
+
 
 class Dues(BaseModel):
     """Due times: in UTC, one after the other, none twice, the same in every process and on every day they are asked."""
@@ -51,3 +53,20 @@ class Dues(BaseModel):
         """How far the due times around a moment are from one another; `timedelta.max` when one of them is missing."""
         last, following = self.last_upto(moment), self.next_after(moment)
         return following - last if last and following else timedelta.max
+
+
+class LocalDues(Dues):
+    """Due times at which the clocks of a zone show what they should."""
+
+    @property
+    @abstractmethod
+    def moments(self) -> Moments:
+        """When they show it."""
+
+    def ascending(self, after: datetime) -> Iterator[datetime]:
+        """All due times after a moment, the next one first; lazy."""
+        return self.moments.ascending(after)
+
+    def descending(self, upto: datetime) -> Iterator[datetime]:
+        """All due times at or before a moment, the latest first; lazy."""
+        return self.moments.descending(upto)
