@@ -33,7 +33,7 @@ class Opened:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _keep_private(path)
-            self._writer = SharedWriter(_open(path, "writing"), Turnstile(path))
+            self._writer = _writer(path)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"The database file {path} cannot be opened: {error}.") from None
         self.writing = _writing(self._writer)
@@ -53,6 +53,29 @@ def _keep_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
+def _writer(path: Path) -> SharedWriter:
+    turnstile = Turnstile(path)
+    try:
+        connection = _open(path)
+        _write_ahead(connection, turnstile)
+    except sqlite3.Error:
+        turnstile.close()
+        raise
+    return SharedWriter(connection, turnstile)
+
+
+def _write_ahead(connection: sqlite3.Connection, turnstile: Turnstile) -> None:
+    """Have a new file use WAL, which it does from then on; alone, for of two who do it SQLite refuses one at once."""
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        return
+    is_ours = turnstile.take(_BUSY)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        if is_ours:
+            turnstile.give()
+
+
 def _writing(writer: SharedWriter) -> Engine:
     engine = _engine(lambda: Member(writer))
     event.listen(engine, "begin", _begin)
@@ -60,7 +83,12 @@ def _writing(writer: SharedWriter) -> Engine:
 
 
 def _reading(path: Path) -> Engine:
-    return _engine(lambda: _open(path, "query_only"))
+    def reader() -> sqlite3.Connection:
+        connection = _open(path)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    return _engine(reader)
 
 
 def _engine(creator: Callable[[], Any]) -> Engine:
@@ -76,11 +104,8 @@ def _begin(connection: Connection) -> None:
     member.begin()
 
 
-def _open(path: Path, mode: str) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    if mode == "query_only":
-        connection.execute("PRAGMA query_only=ON")
     return connection

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,3 +273,17 @@ def test_an_error_that_was_swallowed_does_not_turn_the_commit_into_a_rollback(po
     with pytest.raises(RuntimeError, match="swallowed"):
         work()
     database.close()
+
+
+def test_several_programs_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """SQLite refuses at once, and does not wait, when two of them change a file to write-ahead logging."""
+
+    together = threading.Barrier(6)
+
+    def open_and_close(_: int) -> None:
+        for number in range(100):
+            together.wait(30)
+            connect(f"sqlite:///{tmp_path / str(number)}.db").close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(open_and_close, range(6)))
