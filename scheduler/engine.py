@@ -18,9 +18,9 @@ from scheduler.catching_up import CatchingUp
 from scheduler.deciding import Deciding
 from scheduler.emitter import Hindrance
 from scheduler.following import Following
-from scheduler.inbox import Inbox
 from scheduler.orders import Orders
 from scheduler.timetable import Schedule
+from scheduler.wake_ups import WakeUps
 
 _log = structlog.get_logger(__name__)
 #: Seconds between two looks at the table, the orders and the clock, …
@@ -51,11 +51,11 @@ class Engine:
         self._database = database
         self._timetable = tuple(timetable)
         self._clock = clock
-        self._inbox = Inbox()
-        self._alarm = AlarmClock(self._inbox.put)
+        self._wake_ups = WakeUps()
+        self._alarm = AlarmClock(self._wake_ups.put)
         self._following = Following(database, self._timetable)
         self._orders = Orders(database, self._following)
-        self._catching_up = CatchingUp(database, hindrance, clock=clock, done=lambda name: self._inbox.put([name]))
+        self._catching_up = CatchingUp(database, hindrance, clock=clock, done=lambda name: self._wake_ups.put([name]))
         self._deciding = Deciding(database, hindrance, self._catching_up.put)
         self._trouble = Trouble("scheduler")
         self._thread = Thread(target=self._run, name="engine", daemon=True)
@@ -85,7 +85,7 @@ class Engine:
     def stop(self) -> None:
         """End; what is being written is finished, what is being worked out is not."""
         self._alarm.stop()
-        self._inbox.close()
+        self._wake_ups.close()
         self._thread.join(_GRACE)
         self._catching_up.stop(_GRACE)
 
@@ -111,8 +111,8 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            due = self._inbox.take(max(0.0, self._look_at - time.monotonic()))
-            if self._inbox.is_closed:
+            due = self._wake_ups.take(max(0.0, self._look_at - time.monotonic()))
+            if self._wake_ups.is_closed:
                 return
             try:
                 self._turn(due)

@@ -43,7 +43,6 @@ _PAUSE = _CHANGE.where(_SCHEDULE.c.paused_at.is_(None)).values(
 _RESUME = _CHANGE.where(_SCHEDULE.c.paused_at.is_not(None)).values(
     paused_at=None, paused_by=None, paused_why=None, counts_from=bindparam("now", type_=UtcDateTime)
 )
-_SILENCE = update(_SCHEDULE).where(_THIS).values(silent_since=bindparam("since", type_=UtcDateTime))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +102,6 @@ def stamp(session: Session) -> tuple[int, int]:
     return int(count), int(versions)
 
 
-def everything(session: Session) -> list[Schedule]:
-    """All schedules, by name."""
-    return _rows(session.connection().execute(_ALL))
-
-
 def versions(session: Session) -> dict[str, int]:
     """The version of each, by name: what a replica asks first, for whole rows take ten times as long to read."""
     return {row.name: row.version for row in session.connection().execute(_VERSIONS)}
@@ -162,11 +156,6 @@ def resume(session: Session, name: str, *, now: datetime | None = None) -> bool:
     What was due meanwhile is written down by the caller.
     """
     return bool(session.connection().execute(_RESUME, {"schedule": name, "now": now or datetime.now(UTC)}).rowcount)
-
-
-def set_silent(session: Session, name: str, since: datetime | None) -> None:
-    """Write down since when it has not fired although it should have; None: it fires."""
-    session.connection().execute(_SILENCE, {"schedule": name, "since": since})
 
 
 def _redeclare(session: Session, row: Schedule, wanted: Definition | None, declared: Declared, now: datetime) -> None:

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from events.clock import HeartbeatTicked
 from events.envelope import announce
-from infra.database import consumers, outbox, schedule_gaps, schedules
+from infra.database import consumers, outbox, schedule_gaps, schedules, silences
 from infra.database.engine import Database
 from infra.subscriptions import Subscription
 from tests import timetables
@@ -108,7 +108,7 @@ def test_the_state_that_matters_most_is_shown_and_found(operator: TestClient, da
 
     seen = [state()]
     for change in (
-        partial(schedules.set_silent, name="tick", since=DUE),
+        partial(silences.begin, schedule="tick", since=DUE),
         partial(schedules.pause, name="tick", who="ada", why="too loud"),
         partial(schedules.declare, definitions=[]),
     ):

@@ -12,7 +12,7 @@ from events.clock import HeartbeatTicked
 from events.envelope import announce
 from infra import commands
 from infra.commands import watching
-from infra.database import audit, consumers, operations, outbox, schedule_gaps, schedules
+from infra.database import audit, consumers, operations, outbox, schedule_gaps, schedules, silences
 from infra.database.engine import Database
 from infra.subscriptions import Subscription
 from scheduler import __main__ as program
@@ -133,8 +133,8 @@ def test_all_of_one_schedule_is_shown(run: Run, database: Database) -> None:
     event_id = fired(database, 0)
     envelope = announce(HeartbeatTicked(due_at=DUE), source="/scheduler", id=event_id)
     database.run(lambda session: outbox.add(session, envelope))
+    database.run(lambda session: silences.begin(session, "tick", DUE))
     database.run(lambda session: schedules.pause(session, "tick", "grace", "too loud"))
-    database.run(lambda session: schedules.set_silent(session, "tick", DUE))
     code, output, errors = run("show", "tick")
     assert (0, "") == (code, errors)
     for line in (

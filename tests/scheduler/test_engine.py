@@ -14,7 +14,7 @@ from infra.database.schedule_runs import MANUAL
 from infra.database.schedules import Definition
 from infra.errors import DatabaseUnavailable
 from infra.schedules.triggers import Every
-from scheduler import alarm, deciding, inbox
+from scheduler import alarm, deciding, wake_ups
 from scheduler.emitter import emit
 from tests.scheduler.replicas import announced, running, runs, soon, ticking
 
@@ -168,7 +168,7 @@ def test_an_engine_whose_own_wait_does_not_end_looks_all_the_same(
         def get(self, block: bool = True, timeout: float | None = None) -> object:
             return super().get(block)
 
-    monkeypatch.setattr(inbox, "SimpleQueue", Waiting)
+    monkeypatch.setattr(wake_ups, "SimpleQueue", Waiting)
     monkeypatch.setattr(alarm, "_AT_LEAST_EVERY", 0.2)
 
     async def main() -> None:

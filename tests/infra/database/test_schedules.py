@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from events.clock import due_id
-from infra.database import ledger, operations, schedule_gaps, schedule_runs, schedules
+from infra.database import ledger, operations, schedule_gaps, schedule_runs, schedules, silences
 from infra.database.engine import Database
 from infra.database.schedule_gaps import MISSED, PAUSED
 from infra.database.schedule_runs import BACKFILL, MANUAL, Claim
@@ -149,7 +149,7 @@ def test_schedules_are_listed_by_name_and_by_what_they_are(database: Database) -
     declare(database, definition("a"), definition("b", type="day.ended"))
     database.run(lambda session: schedules.add(session, definition("d")))
     database.run(lambda session: schedules.pause(session, "a", "ada", "why"))
-    database.run(lambda session: schedules.set_silent(session, "b", DUE))
+    database.run(lambda session: silences.begin(session, "b", DUE))
 
     def names(after: str | None = None, limit: int = 50, **wanted: str) -> list[str]:
         with database.reading() as session:

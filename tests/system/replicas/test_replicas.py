@@ -104,7 +104,7 @@ def _settled(fleet: Fleet, upto: datetime) -> dict[str, Account]:
 
 def _silent(fleet: Fleet) -> list[str]:
     with fleet.database.reading() as session:
-        return [row.name for row in schedules.everything(session) if row.silent_since is not None]
+        return [row.name for row in schedules.page(session, schedules.Filter(state="silent"))]
 
 
 def _check_events(fleet: Fleet) -> None:

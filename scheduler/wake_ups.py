@@ -3,7 +3,7 @@
 from queue import Empty, SimpleQueue
 
 
-class Inbox:
+class WakeUps:
     """Filled from any thread, emptied by one."""
 
     def __init__(self) -> None:
