@@ -9,6 +9,7 @@ from typing import Self
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from aiormq import Channel as Wire
 from aiormq import spec
@@ -50,10 +51,13 @@ class Link:
         Raises:
             Exception: one of aio-pika's `CONNECTION_EXCEPTIONS`, or TimeoutError.
         """
-        connection = await aio_pika.connect(
-            url, timeout=seconds, heartbeat=HEARTBEAT, client_properties={"connection_name": _full(name)}
+        # Not `aio_pika.connect`: an attempt that fails leaves an object there that is not closed, and whichever thread
+        # collects this garbage would close it, in an event loop of its own or in none.
+        connection = aio_pika.Connection(
+            make_url(url, heartbeat=HEARTBEAT), client_properties={"connection_name": _full(name)}
         )
         try:
+            await connection.connect(timeout=seconds)
             async with asyncio.timeout(seconds):
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 wire = await channel.get_underlay_channel()

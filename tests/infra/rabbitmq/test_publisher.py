@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -288,3 +289,15 @@ async def test_a_cancelled_publish_stays_cancelled(publisher: Publisher, rabbitm
         with pytest.raises(asyncio.CancelledError):
             await pending
     await recovered(publisher)
+
+
+def test_a_failed_attempt_leaves_nothing_for_the_garbage_collector_of_another_thread() -> None:
+    """A connection that nobody closed closes itself when it is collected, in whichever loop that thread has."""
+    publisher = Publisher("amqp://127.0.0.1:1", name="test", deadline=DEADLINE)
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(outcome(publisher.connect())) is BrokerUnavailable
+        unclosed = [each for each in gc.get_objects() if isinstance(each, aio_pika.Connection) and not each.is_closed]
+        assert unclosed == []
+    finally:
+        loop.close()
