@@ -1,28 +1,28 @@
 """Who listens to what, as pure data: `@subscribe` records a handler, and nothing else happens until a program asks."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
-
-from sqlmodel import Session
-from structlog.stdlib import BoundLogger
+from typing import Any, TypeVar
 
 from events.envelope import Event
 from infra.errors import ConfigurationError
+from infra.handlers import Context, Handler, Mail
+from infra.naming import UNKNOWN, is_name, problem_of
 from infra.retrying import TIERS, Retry, RetryAfter
 
 __all__ = [
     "EVERY_TYPE",
     "TIERS",
+    "UNKNOWN",
     "Batch",
     "Context",
+    "Guard",
     "Handler",
     "Mail",
     "Retry",
     "RetryAfter",
     "Subscription",
+    "described",
     "forget",
     "is_name",
     "recorded",
@@ -32,88 +32,12 @@ __all__ = [
 EVERY_TYPE = "#"
 #: Failures in a row after which a consumer pauses itself, unless it says otherwise.
 PAUSE_AFTER = 20
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LONGEST_NAME = 100
 _LARGEST_BATCH, _LONGEST_WAIT = 5_000, 60.0
-#: Stands for the consumer of a dead letter that does not say whose it is.
-UNKNOWN = "unknown"
-_RESERVED = frozenset({"events", "dead", "dead-letters", UNKNOWN})
 
 
-T = TypeVar("T")
-
-
-class Mail(Protocol):
-    """The e-mails of one delivery."""
-
-    def send(self, template: str, *, to: str, **values: Any) -> None:
-        """Intend a mail: committed with the handler's rows, sent after the commit."""
-
-
-class Context(Protocol):
-    """What a handler is given beside its event; all of it takes effect in the delivery's one commit, or not at all."""
-
-    @property
-    def event(self) -> Any:
-        """What happened."""
-
-    @property
-    def event_id(self) -> str:
-        """Id of the event."""
-
-    @property
-    def subject(self) -> str | None:
-        """What the event is about, as its envelope has it."""
-
-    @property
-    def time(self) -> datetime:
-        """When it happened."""
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first try."""
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether an operator replays the event."""
-
-    @property
-    def log(self) -> BoundLogger:
-        """A logger whose lines name the event and the consumer."""
-
-    @property
-    def mail(self) -> Mail:
-        """The mails of this delivery."""
-
-    @property
-    def session(self) -> Session:
-        """The delivery's transaction, begun at its first use."""
-
-    def provided(self, kind: type[T]) -> T:
-        """What the program was put together with, asked for by its class: `Settings`, `Database`, `Checks`.
-
-        The database is for what takes long, in transactions of its own, before the delivery's begins: reading much, or
-        changing so much that it goes piece by piece.
-        """
-
-    def publish(self, event: Event, at: datetime | None = None) -> str:
-        """Add an event to the outbox, its cause being this one. Gives its id.
-
-        `at`, a moment with its zone, holds it back until then, over restarts of everything; that is its `time`, too.
-        While it waits, operators see it in `GET /events?state=waiting`, and may move or cancel it. Its consumers hear
-        of it as soon as that moment has come; one in the past means at once.
-
-        Raises:
-            ValueError: `at` has no zone.
-        """
-
-    def perform(self, effect: str, **arguments: Any) -> None:
-        """Intend any other effect: a function registered under this durable name, called after the commit."""
-
-
-#: `handler(event, context)`; with `batch`, `handler(contexts)`; may be `async def`.
-Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
+#: `where(event)`: whether the consumer wants it.
+Guard = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +67,12 @@ class Subscription:
     batch: Batch | None = None
     #: Failures in a row after which it pauses itself; None: never.
     pause_after: int | None = PAUSE_AFTER
+    #: Asked about each event: one that it says no to is settled without the handler.
+    where: Guard | None = field(default=None, repr=False)
+    #: Events of one subject are handled in the order of the log, even through retries.
+    ordered: bool = False
+    #: Event types that its handler may publish; None: any, and nothing is known of them beforehand.
+    publishes: tuple[str, ...] | None = None
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type are for this consumer."""
@@ -161,6 +91,9 @@ def subscribe(  # noqa: PLR0913  # each has a default
     retry: Retry = Retry.DEFAULT,
     batch: Batch | None = None,
     pause_after: int | None = PAUSE_AFTER,
+    where: Guard | None = None,
+    ordered: bool = False,
+    publishes: Iterable[type[Event]] | None = None,
 ) -> Callable[[H], H]:
     """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.
 
@@ -169,18 +102,23 @@ def subscribe(  # noqa: PLR0913  # each has a default
     """
     _check(consumer, concurrency, timeout, batch)
     _check_pause(consumer, pause_after)
+    if ordered and batch is not None:
+        raise ConfigurationError(f"{consumer}: a batch mixes subjects, so it cannot be ordered too: leave one out.")
 
     def record(handler: H) -> H:
         _recorded[consumer] = Subscription(
-            consumer,
-            _types(to),
-            handler,
-            concurrency,
-            timeout,
-            retry,
-            _first_line(handler.__doc__),
-            batch,
-            pause_after,
+            consumer=consumer,
+            types=_types(to),
+            handler=handler,
+            concurrency=concurrency,
+            timeout=timeout,
+            retry=retry,
+            description=_first_line(handler.__doc__),
+            batch=batch,
+            pause_after=pause_after,
+            where=where,
+            ordered=ordered,
+            publishes=None if publishes is None else tuple(sorted({cls.TYPE for cls in publishes})),
         )
         return handler
 
@@ -197,9 +135,20 @@ def forget(consumer: str) -> None:
     _recorded.pop(consumer, None)
 
 
-def is_name(text: str) -> bool:
-    """Whether it can name a consumer and its queue."""
-    return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None and text not in _RESERVED
+def described(subscription: Subscription) -> dict[str, Any]:
+    """Its options as JSON, kept in the database for those who cannot import its module: the gateway and its pages."""
+    batch, retry = subscription.batch, subscription.retry
+    return {
+        "module": subscription.handler.__module__,
+        "concurrency": subscription.concurrency,
+        "timeout": subscription.timeout,
+        "batch": None if batch is None else {"size": batch.size, "wait": batch.wait},
+        "ordered": subscription.ordered,
+        "filtered": subscription.where is not None,
+        "pause_after": subscription.pause_after,
+        "retry": {"delays": list(retry.delays), "rules": len(retry.rules), "max_age": retry.max_age},
+        "publishes": None if subscription.publishes is None else list(subscription.publishes),
+    }
 
 
 def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
@@ -210,10 +159,8 @@ def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
 
 
 def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None) -> None:
-    if len(consumer) > _LONGEST_NAME:
-        raise ConfigurationError(f"A consumer's name has {_LONGEST_NAME} characters at most: {consumer[:40]}…")
-    if not is_name(consumer):
-        raise ConfigurationError(f"{consumer!r} cannot name a consumer: use words of a-z and 0-9 joined by '-'.")
+    if (problem := problem_of(consumer)) is not None:
+        raise ConfigurationError(problem)
     if consumer in _recorded:
         raise ConfigurationError(f"The name {consumer!r} is taken by {_recorded[consumer].handler.__module__}.")
     if concurrency < 1 or timeout <= 0:

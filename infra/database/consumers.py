@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from infra.database import event_log
 from infra.database.tables import Subscription, table
-from infra.subscriptions import EVERY_TYPE
+from infra.subscriptions import EVERY_TYPE, described
 from infra.subscriptions import Subscription as Recorded
 
 _SUBSCRIPTION = table(Subscription)
@@ -40,7 +40,11 @@ def takers(rows: Sequence[Subscription], event_type: str) -> list[Subscription]:
 
 def _record(session: Session, subscription: Recorded, since: int) -> None:
     insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
-    changing = {"types": list(subscription.types), "description": subscription.description}
+    changing = {
+        "types": list(subscription.types),
+        "description": subscription.description,
+        "options": described(subscription),
+    }
     new = {"consumer": subscription.consumer, "since": since, "scanned": since, "resent": 0}
     values = {**changing, **new, "declared_at": datetime.now(UTC)}
     session.connection().execute(

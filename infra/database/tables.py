@@ -1,6 +1,7 @@
 """The schema: the road of an event. Ids are text, times are UTC; hot paths insert with SQLAlchemy Core.
 
-What goes wrong and is put right is in `recovery_tables`, the timetable in `schedule_tables`.
+What goes wrong and is put right is in `recovery_tables`, the timetable in `schedule_tables`, what consumers need beside
+the inbox in `consumer_tables`.
 """
 
 from datetime import UTC, datetime
@@ -63,6 +64,10 @@ class Subscription(SQLModel, table=True):
     scanned: int = Field(default=0, sa_type=BIG)
     #: Events that the sweep sent to it again, in all.
     resent: int = Field(default=0, sa_type=BIG)
+    #: What its module subscribed with, for those who cannot import it: see `infra.subscriptions.described`.
+    options: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    #: Since when it is on its way out: its queue is bound to nothing any more.
+    retiring_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Outbox(SQLModel, table=True):
