@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from events.attributes import write_time
 from events.envelope import Event
@@ -16,30 +16,28 @@ _MILLISECOND = timedelta(milliseconds=1)
 class HeartbeatTicked(Event, type="heartbeat.ticked", version=1):
     """The scheduler lives, and so does the road from it to the consumers."""
 
-    #: When it was to tick, which may be earlier than when it did.
-    due_at: AwareDatetime
+    due_at: AwareDatetime = Field(description="When it was to tick, which may be earlier than when it did.")
 
 
 class MinutePassed(Event, type="minute.passed", version=1):
     """Another minute of UTC is over."""
 
-    due_at: AwareDatetime
+    due_at: AwareDatetime = Field(description="The end of the minute.")
 
 
 class HourPassed(Event, type="hour.passed", version=1):
     """A window of time is over, an hour as a rule: from `since` on, and before `until`, where the next one begins."""
 
-    since: AwareDatetime
-    until: AwareDatetime
+    since: AwareDatetime = Field(description="The first moment of the window.")
+    until: AwareDatetime = Field(description="The first moment behind it.")
 
 
 class DayEnded(Event, type="day.ended", version=1, subject="day"):
     """A calendar day is over in the time zone of its schedule."""
 
     day: date
-    #: When it began and when it ended there, or rather the next one began; None: it is a day of UTC.
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: AwareDatetime | None = Field(default=None, description="When it began there; null: it is a day of UTC.")
+    until: AwareDatetime | None = Field(default=None, description="When the next one began there.")
 
 
 def due_id(schedule: str, due: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from events.envelope import Event
 
@@ -10,12 +10,13 @@ from events.envelope import Event
 class HealthChanged(Event, type="health.changed", version=1, subject="component"):
     """Something that Tidings needs is failing, or is well again."""
 
-    #: `broker`, `database`, `smtp`, or `heartbeat` for the road from the clock to the consumers.
-    component: str
+    component: str = Field(
+        description="`broker`, `database`, `smtp`, or `heartbeat` for the road from the clock to the consumers.",
+        examples=["broker"],
+    )
     state: Literal["ok", "failing"]
-    #: Since when it is in this state.
-    since: AwareDatetime
-    #: What was found, in one line without addresses.
-    detail: str
-    #: When it is well again: since when it had been failing.
-    failing_since: AwareDatetime | None = None
+    since: AwareDatetime = Field(description="Since when it is in this state.")
+    detail: str = Field(description="What was found, in one line without addresses.", examples=["It answers again."])
+    failing_since: AwareDatetime | None = Field(
+        default=None, description="When it is well again: since when it had been failing."
+    )
