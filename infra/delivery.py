@@ -42,6 +42,16 @@ class Try:
         return self.delivery.consumer
 
     @property
+    def is_replay(self) -> bool:
+        """It is told anew: by an operator's replay, or by a backfill."""
+        return self.incoming.replay or self.incoming.backfilled_at is not None
+
+    @property
+    def since(self) -> datetime:
+        """From when its age counts: of an event of the past, from when it was sent."""
+        return max(self.envelope.time, self.incoming.backfilled_at or self.envelope.time)
+
+    @property
     def looks_new(self) -> bool:
         """Nothing says that the event was here before."""
         return not self.incoming.redelivered and self.incoming.attempt == 1 and not self.incoming.replay
@@ -112,12 +122,12 @@ class Deliveries:
             if self._is_stopping() and not isinstance(error, Exception):
                 raise  # it is we who interrupted it, and that costs the event no try
             return self._failed(subscription, one, error)
-        age = datetime.now(UTC) - one.envelope.time
+        age = datetime.now(UTC) - one.since
         metrics.END_TO_END.labels(subscription.consumer).observe(age.total_seconds())
         return Done()
 
     def _failed(self, subscription: Subscription, one: Try, error: BaseException) -> Outcome:
-        return self._failing.outcome(subscription, one.delivery, one.envelope.time, error)
+        return self._failing.outcome(subscription, one.delivery, one.since, error)
 
     def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """Run the handler unless its work is committed already; gives the effects that are still owed.
@@ -140,7 +150,7 @@ class Deliveries:
         """The handler in its transaction; one that asks for none shares a transaction with others."""
         with ExitStack() as stack:
             begin = partial(commits.begun, stack, self._database, one.delivery)
-            context = self._context(one, one.delivery.attempt, one.incoming.replay, begin)
+            context = self._context(one, one.delivery.attempt, begin)
             with metrics.HANDLER.labels(one.consumer).time():
                 self._calling.call(subscription, context)
             if context.has_begun:
@@ -151,8 +161,8 @@ class Deliveries:
             raise commits.AlreadyHandled
         return context.intents
 
-    def _context(self, one: Try, attempt: int, is_replay: bool, begin: Callable[[], Session]) -> DeliveryContext:
-        return DeliveryContext(one.envelope, one.consumer, attempt, is_replay, begin, self._provisions)
+    def _context(self, one: Try, attempt: int, begin: Callable[[], Session]) -> DeliveryContext:
+        return DeliveryContext(one.envelope, one.consumer, attempt, one.is_replay, begin, self._provisions)
 
     def _in_batch(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """What the broker gives once more was published before what is new, so it is handled first."""
@@ -189,7 +199,7 @@ class Deliveries:
         with self._database.transaction() as session:
             claimed = inbox.claim_new(session, [one.delivery for one in new])
             contexts = {
-                one.delivery.event_id: self._context(one, 1, False, lambda: session)
+                one.delivery.event_id: self._context(one, 1, lambda: session)
                 for one in new
                 if one.delivery.event_id in claimed
             }

@@ -44,7 +44,7 @@ class Context(Protocol):
 
     @property
     def is_replay(self) -> bool:
-        """Whether an operator replays the event."""
+        """Whether the event is told anew: an operator replays it, or it is of the past and a backfill sends it."""
 
     @property
     def log(self) -> BoundLogger:

@@ -19,6 +19,8 @@ class Incoming:
     replay: bool = False
     #: The dead letter that is replayed, if that is what this is.
     dead_letter: str | None = None
+    #: Of an event of the past, which is new to this consumer all the same: when its backfill sent it.
+    backfilled_at: datetime | None = None
     #: All headers, as the sender has them.
     headers: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

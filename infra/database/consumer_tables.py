@@ -38,6 +38,8 @@ class Backfill(SQLModel, table=True):
     after: int = Field(sa_type=BIG)
     #: … and up to this one.
     until: int = Field(sa_type=BIG)
+    #: Whether that stands fast: until its relay has bound the queue, a backfill up to now does not know its end.
+    joined: bool
     #: All of it up to here has been sent, …
     sent: int = Field(sa_type=BIG)
     #: … and all up to here is settled.

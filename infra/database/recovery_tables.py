@@ -68,6 +68,8 @@ class Resend(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     #: The dead letter that is replayed; None when the sweep sends it.
     dead_letter_id: str | None = None
+    #: A backfill had sent it before it was lost.
+    backfilled: bool = False
     added_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -34,6 +34,8 @@ class Addressed:
     type: str | None = None
     #: The dead letter that is replayed; None when the sweep sends it.
     dead_letter_id: str | None = None
+    #: It is of the past, and a backfill had sent it.
+    backfilled: bool = False
 
 
 def add(session: Session, messages: Sequence[Addressed]) -> int:
@@ -76,6 +78,7 @@ def _row(one: Addressed, now: datetime) -> dict[str, Any]:
         "type": one.type,
         "body": one.body,
         "dead_letter_id": one.dead_letter_id,
+        "backfilled": one.backfilled,
         "added_at": now,
     }
 

@@ -11,7 +11,7 @@ from pika.spec import Basic, BasicProperties
 from events.attributes import is_id
 from infra.outcomes import Incoming
 from infra.rabbitmq.acks import Acks
-from infra.rabbitmq.messages import ATTEMPT, DEAD_LETTER, REPLAY, Message
+from infra.rabbitmq.messages import ATTEMPT, BACKFILL, DEAD_LETTER, REPLAY, Message
 from infra.rabbitmq.modes import Mode
 
 #: Greatest number of a try that is believed: a header is the sender's word.
@@ -131,6 +131,7 @@ class Delivery:
             self.redelivered,
             headers.get(REPLAY) is True,
             letter if is_id(letter) else None,
+            _sent_at(headers.get(BACKFILL)),
             headers,
         )
 
@@ -154,6 +155,14 @@ def _attempt(header: Any) -> int:
     if type(header) is not int or header < 1:
         return 1
     return min(header, MOST_ATTEMPTS)
+
+
+def _sent_at(header: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(header)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,7 @@
 """A message as it goes to the broker, whichever client library takes it there."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ _SHORT = 255
 REPLAY = "x-replay"
 #: Header of ours on a replay: the dead letter that it is of.
 DEAD_LETTER = "x-tidings-dead-letter"
+#: Header of ours on an event of the past that a backfill sends: when it was sent, an ISO time.
+BACKFILL = "x-backfill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,25 @@ def event_message(event_id: str, event_type: str, body: bytes) -> Message:
         raise MessageRefused(f"The event {event_id} cannot be read ({type(error).__name__}).") from None
 
 
-def resent_message(
-    consumer: str, body: bytes, *, name: str, event_type: str | None, dead_letter: str | None
+def past_message(consumer: str, event_id: str, event_type: str, body: bytes, *, sent_at: datetime) -> Message:
+    """An event of the past, as encoded, for one consumer's queue alone.
+
+    Raises:
+        MessageRefused: the bytes are not an encoded event.
+    """
+    message = event_message(event_id, event_type, body)
+    headers = {**message.headers, BACKFILL: sent_at.isoformat()}
+    return replace(message, exchange="", routing_key=consumer, headers=headers)
+
+
+def resent_message(  # noqa: PLR0913  # what is known of the message, by name
+    consumer: str,
+    body: bytes,
+    *,
+    name: str,
+    event_type: str | None,
+    dead_letter: str | None,
+    backfilled_at: datetime | None = None,
 ) -> Message:
     """The same bytes once more, for one consumer's queue alone, as their first try; `dead_letter` makes it a replay.
 
@@ -78,13 +97,14 @@ def resent_message(
         event = None
     trace = {TRACEPARENT: event.traceparent} if event and event.traceparent else {}
     replay = {} if dead_letter is None else {REPLAY: True, DEAD_LETTER: dead_letter}
+    past = {} if backfilled_at is None else {BACKFILL: backfilled_at.isoformat()}
     return Message(
         exchange="",
         routing_key=consumer,
         body=body,
         message_id=name,
         type=_short(event_type),
-        headers={ATTEMPT: 1, **trace, **replay},
+        headers={ATTEMPT: 1, **trace, **replay, **past},
         correlation_id=event.correlation_id if event else None,
         timestamp=event.time if event else None,
         app_id=_short(event.source if event else None),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from infra.rabbitmq.messages import ATTEMPT, DEAD_LETTER, REPLAY, TRACEPARENT, Message
+from infra.rabbitmq.messages import ATTEMPT, BACKFILL, DEAD_LETTER, REPLAY, TRACEPARENT, Message
 from infra.rabbitmq.topology import tier_at_least
 
 #: Header: whose delivery failed; also the routing key.
@@ -24,7 +24,7 @@ def retry_message(original: Message, *, consumer: str, delay: float, attempt: in
 
 def own_headers(original: Message, *, consumer: str, attempt: int, error: str) -> dict[str, Any]:
     """Fresh headers: of the original's only our own are kept, for the broker would count a copied `x-death` on."""
-    kept = {name: original.headers.get(name) for name in (TRACEPARENT, DEAD_LETTER)}
+    kept = {name: original.headers.get(name) for name in (TRACEPARENT, DEAD_LETTER, BACKFILL)}
     return {
         ATTEMPT: attempt,
         CONSUMER: consumer,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -114,7 +115,14 @@ def _due(row: Resend) -> Due:
 
 def _message(row: Resend) -> Message:
     name = row.event_id or row.dead_letter_id or ""
-    return resent_message(row.consumer, row.body, name=name, event_type=row.type, dead_letter=row.dead_letter_id)
+    return resent_message(
+        row.consumer,
+        row.body,
+        name=name,
+        event_type=row.type,
+        dead_letter=row.dead_letter_id,
+        backfilled_at=datetime.now(UTC) if row.backfilled else None,
+    )
 
 
 def _settle(session: Session, *, sent: Sequence[Resend], refused: Sequence[tuple[Resend, str]]) -> None:

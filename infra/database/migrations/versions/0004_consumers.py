@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Make the tables and columns."""
     op.add_column("subscription", sa.Column("options", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("subscription", sa.Column("retiring_since", TIME))
+    op.add_column("resend", sa.Column("backfilled", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "waiting",
         sa.Column("consumer", sa.String(), primary_key=True),
@@ -34,6 +35,7 @@ def upgrade() -> None:
         sa.Column("types", sa.JSON(), nullable=False),
         sa.Column("after", BIG, nullable=False),
         sa.Column("until", BIG, nullable=False),
+        sa.Column("joined", sa.Boolean(), nullable=False),
         sa.Column("sent", BIG, nullable=False),
         sa.Column("settled", BIG, nullable=False),
         sa.Column("rate", sa.Float()),
@@ -44,5 +46,6 @@ def downgrade() -> None:
     """Take them away."""
     op.drop_table("backfill")
     op.drop_table("waiting")
+    op.drop_column("resend", "backfilled")
     op.drop_column("subscription", "retiring_since")
     op.drop_column("subscription", "options")
