@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, Field
 from events.envelope import Event
 
 
-class CleaningRequested(Event, type="cleaning.requested", version=1):
+class CleaningRequested(Event, type="cleaning.requested", version=1, repeats=500):
     """It is time to remove what is older than it has to be kept."""
 
     due_at: AwareDatetime = Field(

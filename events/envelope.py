@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from uuid_utils import uuid7
 
-from events import strict_json
+from events import causes, strict_json
 from events.attributes import LONGEST_TEXT, is_id, is_text, read_time, traceparent_or_none, write_time
 from events.errors import InvalidData, NewerVersion, TooLarge, UndecodableEvent
 from events.registry import Event, check_upcasters, event_types, newest, subject_of, upcast, upcaster
@@ -52,6 +52,8 @@ class Envelope:
     causation_id: str | None
     #: W3C trace context.
     traceparent: str | None
+    #: Types of its causes, see `events.causes`; None for the first.
+    causation_types: str | None = None
     #: The event that an operator corrected by announcing this one; None for all others.
     replay_of: str | None = None
 
@@ -65,7 +67,7 @@ def announce(  # noqa: PLR0913  # each but the event and its source may be left 
     time: datetime | None = None,
     traceparent: str | None = None,
 ) -> Envelope:
-    """Put a new event into its envelope; a cause hands on its correlation id, and its trace unless one is given.
+    """Put a new event into its envelope; a cause hands on its correlation id and its own causes, and its trace too.
 
     Raises:
         ValueError: the source is no usable text, the id no canonical UUID, or the time has no zone.
@@ -82,6 +84,7 @@ def announce(  # noqa: PLR0913  # each but the event and its source may be left 
         correlation_id=cause.correlation_id if cause else own_id,
         causation_id=cause.id if cause else None,
         traceparent=traceparent_or_none(traceparent) or (cause.traceparent if cause else None),
+        causation_types=causes.extended(cause.causation_types, cause.type) if cause else None,
     )
 
 
@@ -103,6 +106,7 @@ def encode(envelope: Envelope) -> bytes:
         "dataschema": f"/schemas/{event.TYPE}/{event.VERSION}",
         "correlationid": envelope.correlation_id,
         "causationid": envelope.causation_id,
+        causes.ATTRIBUTE: envelope.causation_types,
         "traceparent": envelope.traceparent,
         "replayof": envelope.replay_of,
     }
@@ -133,6 +137,7 @@ def decode(body: bytes) -> Envelope:
         causation_id=_optional_id(attributes, "causationid"),
         traceparent=traceparent_or_none(attributes.get("traceparent")),
         replay_of=_optional_id(attributes, "replayof"),
+        causation_types=_chain(attributes),
         data=_data(newest(event_type), attributes),
     )
 
@@ -183,6 +188,13 @@ def _id(attributes: dict[str, Any], name: str) -> str:
 
 def _optional_id(attributes: dict[str, Any], name: str) -> str | None:
     return None if attributes.get(name) is None else _id(attributes, name)
+
+
+def _chain(attributes: dict[str, Any]) -> str | None:
+    value = attributes.get(causes.ATTRIBUTE)
+    if value is None or causes.is_chain(value):
+        return value
+    raise _wrong(causes.ATTRIBUTE, value, f"not 1 to {causes.DEEPEST + 1} types of events such as 'user.registered*2'")
 
 
 def _time(attributes: dict[str, Any]) -> datetime:

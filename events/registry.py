@@ -14,6 +14,8 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 U = TypeVar("U", bound=Upcaster)
 
 _WORDS = re.compile(r"[a-z][a-z0-9]*(\.[a-z][a-z0-9]*)+")
+#: How often a type may be among the causes of its own events, unless its class says so itself; and the most it may say.
+REPEATS, _MOST_REPEATS = 5, 9_000
 #: Octets: a type is a routing key, which AMQP 0-9-1 carries as a short string.
 _LONGEST_TYPE = 255
 
@@ -21,17 +23,30 @@ _LONGEST_TYPE = 255
 class Event(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
     """A fact. Its class names its type, its version, and the field (if any) that says whom or what it is about.
 
+    A type whose events go on where the last one ended, page by page, says how often one may be among its own causes:
+    beyond `repeats` it is a loop.
+
     Raises (when a class is made):
-        TypeError: the type is not words such as `user.registered`, or is taken, or the subject is no field.
+        TypeError: the type is not words such as `user.registered`, or is taken, the subject is no field, or `repeats`
+            no number.
     """
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int]
     SUBJECT: ClassVar[str | None]
+    REPEATS: ClassVar[int]
 
-    def __init_subclass__(cls, *, type: str, version: int, subject: str | None = None, **options: Any) -> None:  # noqa: A002  # reads best
+    def __init_subclass__(
+        cls,
+        *,
+        type: str,  # noqa: A002  # reads best
+        version: int,
+        subject: str | None = None,
+        repeats: int = REPEATS,
+        **options: Any,
+    ) -> None:
         super().__init_subclass__(**options)
-        cls.TYPE, cls.VERSION, cls.SUBJECT = type, version, subject
+        cls.TYPE, cls.VERSION, cls.SUBJECT, cls.REPEATS = type, version, subject, repeats
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -75,6 +90,11 @@ def newest(event_type: str) -> type[Event]:
         return _newest[event_type]
     except KeyError:
         raise UnknownType("type: not one that this program knows") from None
+
+
+def repeats(event_type: str) -> int:
+    """How often this type may be among the causes of its own events."""
+    return _newest[event_type].REPEATS if event_type in _newest else REPEATS
 
 
 def upcaster(event_type: str, version: int) -> Callable[[U], U]:
@@ -137,6 +157,8 @@ def _check(cls: type[Event]) -> None:
         raise TypeError(f"{cls.__name__}: version must be a whole number from 1.")
     if cls.SUBJECT is not None and cls.SUBJECT not in cls.model_fields:
         raise TypeError(f"{cls.__name__}: subject names {cls.SUBJECT!r}, which is not a field of the class.")
+    if type(cls.REPEATS) is not int or not 0 <= cls.REPEATS <= _MOST_REPEATS:
+        raise TypeError(f"{cls.__name__}: repeats must be a whole number from 0 to {_MOST_REPEATS}.")
     if (taken := _classes.get((cls.TYPE, cls.VERSION))) is not None:
         raise TypeError(
             f"{cls.__name__}: {cls.TYPE} version {cls.VERSION} is taken by {taken.__module__}.{taken.__name__}."

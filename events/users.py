@@ -53,7 +53,7 @@ class UserWeekPassed(Event, type="user.week.passed", version=1, subject="user_id
     registered_at: AwareDatetime
 
 
-class ReminderPageEnded(Event, type="reminder.page.ended", version=1):
+class ReminderPageEnded(Event, type="reminder.page.ended", version=1, repeats=500):
     """The users of a week ago are more than one delivery takes: the next one goes on behind the last."""
 
     until: AwareDatetime = Field(description="End of the window of time, as in the `hour.passed` that began it.")

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from sqlmodel import Session
 
+from events import causes
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
 from infra import commits, metrics
@@ -18,7 +19,7 @@ from infra.database import dead_letters, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
 from infra.errors import Busy, DatabaseUnavailable
-from infra.evidence import one_line
+from infra.evidence import LONGEST_ERROR, one_line
 from infra.failing import Failing
 from infra.faults import failpoint
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park
@@ -218,6 +219,9 @@ def _read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
         return Park(error.reason, one_line(str(error)))
     if not subscription.takes(envelope.type):
         return Done()  # a binding from before its `to=` was changed
+    chain = envelope.causation_types
+    if chain is not None and (problem := causes.loop(envelope.type, chain)) is not None:
+        return Park("loop", one_line(problem)[:LONGEST_ERROR])
     now = datetime.now(UTC)
     return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from events import causes
 from infra.announcing.views import EventItem, EventStory, published, unpublished
 from infra.database import audit, event_log, held
 from infra.database import outbox as store
@@ -66,4 +67,5 @@ def _envelope(body: str) -> dict[str, Any]:
     event = json.loads(body)
     same = {name: event.get(name) for name in ("id", "type", "source", "subject", "time", "traceparent", "data")}
     renamed = {"causation_id": event.get("causationid"), "replay_of": event.get("replayof")}
-    return {**same, **renamed, "correlation_id": event["correlationid"]}
+    chain = (event.get(causes.ATTRIBUTE) or "").split()
+    return {**same, **renamed, "correlation_id": event["correlationid"], "causation_types": chain}

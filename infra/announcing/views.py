@@ -26,6 +26,9 @@ class EventHead(BaseModel):
     time: datetime
     correlation_id: str
     causation_id: str | None = None
+    causation_types: list[str] = Field(
+        default=[], description="Types of its causes, the first one first; `type*3` are three in a row."
+    )
     replay_of: str | None = Field(default=None, description="The event that an operator replaced by this one.")
     traceparent: str | None = None
 

@@ -28,7 +28,7 @@ class DeadLetter(SQLModel, table=True):
     event_id: str | None = None
     type: str | None = None
     subject: str | None = None
-    #: handler-error, not-json, unknown-type, newer-version, invalid-data, too-large, too-old, delivery-limit.
+    #: handler-error, not-json, unknown-type, newer-version, invalid-data, too-large, too-old, delivery-limit, loop.
     reason: str
     #: Class of the exception, with its module; None where there was none.
     exception: str | None = None

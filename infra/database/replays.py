@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, exists, or_, select, update
 from sqlmodel import Session
 
+from events import causes
 from infra.database import dead_letters, effects, inbox, resends
 from infra.database.letters import ALREADY_HANDLED, HAS_CONSUMER, IS_OF_EVENT
 from infra.database.recovery_tables import DeadLetter, Emptied, Resend
@@ -74,7 +75,8 @@ def begin(session: Session, letter_ids: Sequence[str], *, force: bool = False) -
     """Have these waiting or queued letters delivered again, each to its own consumer; gives how many were begun.
 
     Those whose consumer is through with the event by another way are closed instead; with force they are begun too,
-    and effects that happened may happen again. Those whose consumer is gone stay as they are.
+    and effects that happened may happen again. With force, too, an event is sent without its causes, so what was held
+    to be part of a loop is handled. Those whose consumer is gone stay as they are.
     """
     return sum(_begin(session, ids, force) for ids in _in_portions(list(letter_ids)))
 
@@ -107,14 +109,14 @@ def _begin(session: Session, letter_ids: list[str], force: bool) -> int:
     inbox.reopen(session, keys, force=force)
     if force:
         effects.forget(session, keys)
-    resends.add(session, [_addressed(row) for row in sorted(begun, key=lambda row: row.id)])
+    resends.add(session, [_addressed(row, force) for row in sorted(begun, key=lambda row: row.id)])
     return len(begun)
 
 
-def _addressed(row: Any) -> Addressed:
+def _addressed(row: Any, force: bool) -> Addressed:
     """The same bytes; the id that stands in a body which is no event is not one to tell messages apart by."""
     event_id = row.event_id if row.is_of_event else None
-    return Addressed(row.consumer, row.body, event_id, row.type, row.id)
+    return Addressed(row.consumer, causes.without(row.body) if force else row.body, event_id, row.type, row.id)
 
 
 def _in_portions(letter_ids: list[str]) -> Iterator[list[str]]:

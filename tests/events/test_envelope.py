@@ -36,6 +36,7 @@ def test_cloudevents_sdk_reads_our_bytes(envelope: Envelope) -> None:
     assert theirs.get_datacontenttype() == "application/json"
     assert theirs.get_extension("correlationid") == envelope.correlation_id
     assert theirs.get_extension("causationid") == envelope.causation_id
+    assert theirs.get_extension("causationtypes") == envelope.causation_types
     assert theirs.get_data() == envelope.data.model_dump(mode="json")
 
 
@@ -70,8 +71,9 @@ def test_wire_form_is_written_out() -> None:
 
 
 def test_wire_form_of_an_effect_of_another_event() -> None:
-    """Cause and trace stand between correlationid and data."""
-    assert list(json.loads(encode(ada())))[-4:] == ["correlationid", "causationid", "traceparent", "data"]
+    """Cause, causes and trace stand between correlationid and data."""
+    own = ["correlationid", "causationid", "causationtypes", "traceparent", "data"]
+    assert own == list(json.loads(encode(ada())))[-5:]
 
 
 def test_letters_of_all_languages_are_readable_on_the_wire() -> None:

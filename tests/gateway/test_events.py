@@ -79,6 +79,7 @@ def test_an_event_is_shown_with_its_whole_envelope(operator: TestClient, databas
     assert (told["subject"], told["correlation_id"], told["causation_id"]) == (
         event.subject, event.correlation_id, event.causation_id
     )  # fmt: skip
+    assert ["user.registered"] == told["causation_types"]
     assert (told["state"], told["position"], told["traceparent"]) == ("published", 1, TRACEPARENT)
     assert datetime.fromisoformat(told["time"]) == event.time
 

@@ -1,10 +1,12 @@
 """Replays: what was given up goes to its one consumer again, and what is handled stays so unless it is forced."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert
 
+from events.envelope import announce, decode, encode
 from infra.database import effects, inbox, replays, resends
 from infra.database.engine import Database
 from infra.database.recovery_tables import Emptied
@@ -90,6 +92,20 @@ def test_force_lets_a_handled_event_run_again_with_its_effects(database: Databas
     with database.reading() as session:
         assert [] == effects.of_event(session, envelope.id)
     assert "handled" == entry(database, envelope, "activity-log").state
+
+
+def test_force_sends_an_event_without_its_causes_and_the_letter_keeps_them(database: Database) -> None:
+    """What was held to be part of a loop would be held to be that again."""
+    cause = registered()
+    envelope = announce(cause.data, source="/test", cause=cause)
+    (letter_id,) = keep(database, letter(envelope, reason="loop"))
+    assert 1 == begin(database, letter_id)
+    put(database, letter_id, state="waiting")
+    assert [encode(envelope)] == [row.body for row in resent(database)]
+    remove_all(database)
+    assert 1 == begin(database, letter_id, force=True)
+    assert [replace(envelope, causation_types=None)] == [decode(row.body) for row in resent(database)]
+    assert encode(envelope) == found(database, letter_id).body
 
 
 def test_a_handler_that_is_through_does_not_run_again_for_an_effect_that_failed(database: Database) -> None:
