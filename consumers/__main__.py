@@ -11,6 +11,7 @@ from infra.recovery.commands import consumers as verbs
 from infra.recovery.commands.consumers import After, State, Type
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
+from infra.topology import commands as topology
 
 app = commands.make("The consumers.")
 
@@ -52,6 +53,7 @@ def list_(
 
 app.command()(verbs.pause)
 app.command()(verbs.resume)
+app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
 
 
 def _has_database(settings: Settings) -> bool:

@@ -21,6 +21,7 @@ from infra.retention import KeepSettings
 #: What the URL of a server looks like, and its schemes.
 _SERVERS = {
     "rabbitmq_url": ("amqp://user:password@host:5672/vhost", {"amqp", "amqps"}),
+    "management_url": ("http://user:password@host:15672", {"http", "https"}),
     "smtp_url": ("smtp://user:password@host:587", {"smtp", "smtps", "smtp+starttls"}),
 }
 #: One address that every mail server takes (RFC 5321, sections 4.1.2 and 4.5.3.1): a dot-string and a domain in ASCII.
@@ -40,6 +41,8 @@ class Settings(KeepSettings, BaseSettings):
     database_url: str | None = None
     #: `amqp://user:password@host:port/vhost`, a cluster with `host:port,host:port,…`. Unset: that of `./tidings up`.
     rabbitmq_url: str | None = None
+    #: RabbitMQ's management API, `http://user:password@host:15672`. Unset: that of `./tidings up`.
+    management_url: str | None = None
     #: `smtp://user:password@host:port`, `smtps://…` or `smtp+starttls://…`. Unset: the built-in mail sink.
     smtp_url: str | None = None
     #: Sender of all mails.
@@ -67,7 +70,7 @@ class Settings(KeepSettings, BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("rabbitmq_url", "smtp_url")
+    @field_validator("rabbitmq_url", "management_url", "smtp_url")
     @classmethod
     def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
         example, schemes = _SERVERS[str(field.field_name)]
@@ -105,6 +108,19 @@ class Settings(KeepSettings, BaseSettings):
             ConfigurationError: none is set and `./tidings up` has made none here.
         """
         return self.rabbitmq_url or self._local("amqp", "RabbitMQ", "TIDINGS_RABBITMQ_URL")
+
+    @cached_property
+    def management(self) -> str:
+        """URL of RabbitMQ's management API.
+
+        Raises:
+            ConfigurationError: none is set, and the broker is not that of `./tidings up` here.
+        """
+        if self.management_url is None and self.rabbitmq_url is not None:
+            raise ConfigurationError(
+                "No management API is known: set TIDINGS_MANAGEMENT_URL (http://user:…@host:15672)."
+            )
+        return self.management_url or self._local("management", "management API", "TIDINGS_MANAGEMENT_URL")
 
     @cached_property
     def smtp(self) -> str:
@@ -147,7 +163,7 @@ class Settings(KeepSettings, BaseSettings):
     def _local(self, key: str, what: str, variable: str) -> str:
         try:
             known: dict[str, Any] = json.loads(self.local_file.read_text())
-            return str(known[key])
+            return _text(known[key])
         except (OSError, ValueError, KeyError):
             raise ConfigurationError(f"No {what} is known: set {variable}, or run ./tidings up first.") from None
 
@@ -182,6 +198,13 @@ def _names_host(url: str, schemes: set[str]) -> bool:
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number
         return False
+
+
+def _text(value: object) -> str:
+    """The value of an address that is known; what does not run there is null."""
+    if not isinstance(value, str):
+        raise ValueError
+    return value
 
 
 def keep_private(path: Path, text: str) -> None:

@@ -102,6 +102,7 @@ class Plan:
         return environment(
             database_url=self.settings.database,
             rabbitmq_url=self.rabbitmq,
+            management_url=(self.node.management if self.node else self.settings.management_url) or "",
             smtp_url=self.smtp,
             operator_email=self.settings.operator or "",
             http_port=self.ports["gateway"],

@@ -30,9 +30,24 @@ DEADLINE = 10.0
 Consumer = tuple[str, Sequence[str], str]
 Arguments = dict[str, Any]
 
+#: Opens a further channel of a connection.
+OpenChannel = Callable[[], Awaitable[AbstractChannel]]
+
 #: At-least-once silently falls back to at-most-once without `reject-publish`.
 _AT_LEAST_ONCE = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 _EVENTS_DESCRIPTION = "Every event, under its type as routing key"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as it should be."""
+
+    name: str
+    arguments: Arguments
+    #: What it is bound to …
+    exchange: str
+    #: … by these routing keys.
+    keys: tuple[str, ...] = ("",)
 
 
 @dataclass(slots=True)
@@ -83,8 +98,20 @@ def tier_at_least(seconds: float) -> tuple[int, str]:
     return next(((delay, TIERS[delay]) for delay in sorted(TIERS) if delay >= seconds), (max(TIERS), TIERS[max(TIERS)]))
 
 
+def exchanges() -> dict[str, ExchangeType]:
+    """All exchanges; the dead letters' one comes first, for every queue needs it."""
+    return {DEAD: ExchangeType.FANOUT, EVENTS: ExchangeType.TOPIC, **dict.fromkeys(TIERS.values(), ExchangeType.FANOUT)}
+
+
+def queues(consumers: Iterable[Consumer]) -> list[Queue]:
+    """All queues with these consumers', and before each one what it dead-letters to."""
+    tiers = [Queue(tier, tier_queue_arguments(seconds), tier) for seconds, tier in TIERS.items()]
+    own = [Queue(name, consumer_queue_arguments(text), EVENTS, tuple(types)) for name, types, text in consumers]
+    return [Queue(DEAD_LETTERS, dead_letters_queue_arguments(), DEAD), *tiers, *own]
+
+
 async def declare(
-    open_channel: Callable[[], Awaitable[AbstractChannel]],
+    open_channel: OpenChannel,
     consumers: Iterable[Consumer],
     *,
     found: Declared,
@@ -96,22 +123,20 @@ async def declare(
     that the consumer does not list.
     """
     declaring = _Declaring(open_channel, found)
-    await declaring.exchange(DEAD, ExchangeType.FANOUT)
-    await declaring.queue(DEAD_LETTERS, dead_letters_queue_arguments(), bound_to=DEAD)
-    await declaring.exchange(EVENTS, ExchangeType.TOPIC, {"x-description": _EVENTS_DESCRIPTION})
-    for seconds, tier in TIERS.items():
-        await declaring.exchange(tier, ExchangeType.FANOUT)
-        await declaring.queue(tier, tier_queue_arguments(seconds), bound_to=tier)
-    for name, types, description in consumers:
-        await declaring.queue(name, consumer_queue_arguments(description), bound_to=EVENTS, keys=types)
-        await declaring.unbind(name, EVENTS, [key for key in known if key not in types])
+    for name, kind in exchanges().items():
+        arguments = {"x-description": _EVENTS_DESCRIPTION} if name == EVENTS else None
+        await declaring.exchange(name, kind, arguments)
+    for queue in queues(consumers):
+        await declaring.queue(queue.name, queue.arguments, bound_to=queue.exchange, keys=queue.keys)
+        if queue.exchange == EVENTS:
+            await declaring.unbind(queue.name, EVENTS, [key for key in known if key not in queue.keys])
     await declaring.close()
 
 
 class _Declaring:
     """Declares one thing after the other; a conflict costs the channel, and not what follows."""
 
-    def __init__(self, open_channel: Callable[[], Awaitable[AbstractChannel]], found: Declared) -> None:
+    def __init__(self, open_channel: OpenChannel, found: Declared) -> None:
         self._open = open_channel
         self._channel: AbstractChannel | None = None
         self._found = found
@@ -166,5 +191,5 @@ class _Declaring:
             self._channel = None  # the broker closed it
             self._found.conflicts.append(
                 f"The {kind} {name!r} exists on the broker with other arguments ({error}). "
-                f"Empty it, delete it in the management UI, and run ./tidings consumers declare."
+                f"It is used as it is until ./tidings topology apply."
             )
