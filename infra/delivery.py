@@ -67,14 +67,15 @@ class Deliveries:
         performers: Mapping[str, Performer],
         *,
         provisions: Mapping[type, object] | None = None,
+        failing: Failing | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Remember; `provisions` is what handlers may ask for with `context.provided`."""
+        """Remember; `provisions` is what handlers may ask for, `failing` decides on failures."""
         self._database = database
         self._provisions = provisions or {}
         self._performing = Performing(database, performers)
         self._calling = Calling()
-        self._failing = Failing(database)
+        self._failing = failing or Failing(database)
         self._is_stopping = is_stopping
 
     def handler(self, subscription: Subscription) -> Callable[[Sequence[Incoming]], list[Outcome]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
@@ -63,6 +64,26 @@ class Templates:
         return self._inliner.inline(template.render(values))
 
 
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A mail as it is sent; its text form does not show what it says."""
+
+    to: str
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str | None = field(repr=False)
+
+
+def compose(templates: Templates, intent: Intent) -> Composed:
+    """What an intent of the kind `mail` becomes.
+
+    Raises:
+        EffectRefused: the address is none, or the template cannot be rendered.
+    """
+    to = _address(intent.arguments["to"])
+    return Composed(to, *templates.render(intent.arguments["template"], intent.arguments["values"]))
+
+
 class Mailer:
     """Performs the effect `mail`; one for all threads of a program."""
 
@@ -80,18 +101,17 @@ class Mailer:
             EffectFailed: a further try may help.
             EffectUnknown: the connection was lost while the server's last word was awaited.
         """
-        to = _address(intent.arguments["to"])
-        subject, text, html = self._templates.render(intent.arguments["template"], intent.arguments["values"])
-        self._smtp.send(self._from, to, self._message(intent.key, to, subject, text, html))
+        mail = compose(self._templates, intent)
+        self._smtp.send(self._from, mail.to, self._message(intent.key, mail))
 
-    def _message(self, key: str, to: str, subject: str, text: str, html: str | None) -> bytes:
-        return mime.form(self._sender, self._domain, has_html=html is not None).fill(
-            TO=to.encode(),
-            SUBJECT=mime.header(subject),
+    def _message(self, key: str, mail: Composed) -> bytes:
+        return mime.form(self._sender, self._domain, has_html=mail.html is not None).fill(
+            TO=mail.to.encode(),
+            SUBJECT=mime.header(mail.subject),
             DATE=format_datetime(datetime.now(UTC)).encode(),
             KEY=key.encode(),
-            TEXT=mime.body(text),
-            HTML=mime.body(html or ""),
+            TEXT=mime.body(mail.text),
+            HTML=mime.body(mail.html or ""),
         )
 
 

@@ -22,6 +22,8 @@ from tests.brokers import BrokerApi
 from tests.mailbox import Mailbox
 from tests.postgres import Postgres
 
+#: The fixture `kit`, as those have it who write consumers.
+pytest_plugins = ["infra.testing.plugin"]
 _TEMPLATE = "tidings_template"
 
 

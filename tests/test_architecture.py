@@ -108,9 +108,8 @@ def test_only_the_settings_read_the_environment() -> None:
 
 def test_only_the_relay_publishes_events() -> None:
     """Whoever else wants an event on the bus adds a row to the outbox."""
-    assert [] == lines(
-        r"\bevent_message\(", lambda name: ours(name) and not name.startswith(("infra/relaying/", "infra/rabbitmq/"))
-    )
+    relays = ("infra/relaying/", "infra/rabbitmq/", "infra/testing/relaying.py")  # the last one has no bus
+    assert [] == lines(r"\bevent_message\(", lambda name: ours(name) and not name.startswith(relays))
 
 
 def test_nothing_is_left_for_later() -> None:

@@ -1,7 +1,7 @@
 """One message as a channel delivered it, bound to the epoch that its tag belongs to."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,17 +123,7 @@ class Delivery:
 
     def incoming(self) -> Incoming:
         """What the handler's side is told about it."""
-        headers = self.properties.headers or {}
-        letter = headers.get(DEAD_LETTER)
-        return Incoming(
-            self.body,
-            _attempt(headers.get(ATTEMPT)),
-            self.redelivered,
-            headers.get(REPLAY) is True,
-            letter if is_id(letter) else None,
-            _sent_at(headers.get(BACKFILL)),
-            headers,
-        )
+        return incoming(self.body, self.properties.headers or {}, redelivered=self.redelivered)
 
     def message(self) -> Message:
         """The message as it was published, as far as its properties make sense: what copies are made from."""
@@ -149,6 +139,20 @@ class Delivery:
             timestamp=_moment(said.timestamp),
             app_id=_text(said.app_id),
         )
+
+
+def incoming(body: bytes, headers: Mapping[str, Any], *, redelivered: bool) -> Incoming:
+    """What a message says of itself, as far as it is believed."""
+    letter = headers.get(DEAD_LETTER)
+    return Incoming(
+        body,
+        _attempt(headers.get(ATTEMPT)),
+        redelivered,
+        headers.get(REPLAY) is True,
+        letter if is_id(letter) else None,
+        _sent_at(headers.get(BACKFILL)),
+        headers,
+    )
 
 
 def _attempt(header: Any) -> int:

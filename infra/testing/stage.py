@@ -1,0 +1,104 @@
+"""Where the deliveries of a test take place: the real delivery code, and effects that are written down."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from events.envelope import Envelope, decode
+from events.errors import UndecodableEvent
+from infra.database import inbox
+from infra.database.engine import Database
+from infra.effects import Intent
+from infra.errors import EffectFailed
+from infra.mail import Templates, compose
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
+from infra.rehearsal import MAIL, Capturing, Played, Rehearsal
+from infra.subscriptions import Subscription
+from infra.testing.told import Mail, Told
+
+_NAMES: dict[type[Outcome], str] = {RetryLater: "retrying", Park: "dead", Hold: "held"}
+
+
+class Stage:
+    """One for each test."""
+
+    def __init__(self, database: Database, provisions: Mapping[type, object]) -> None:
+        self.capturing = Capturing(self._happen)
+        self.mails: list[Mail] = []
+        #: All tries so far.
+        self.told: list[Told] = []
+        self._database = database
+        self._rehearsal = Rehearsal(database, self.capturing, provisions=provisions)
+        self._templates: Templates | None = None
+        #: How often effects of a kind will fail yet, and how.
+        self._failing: Counter[str] = Counter()
+        self._errors: dict[str, Exception] = {}
+
+    def use_templates(self, folder: Path) -> None:
+        """Take the mails' templates from here."""
+        self._templates = Templates(folder)
+
+    def fail_effects(self, kind: str, times: int, error: Exception | None) -> None:
+        """Let the next effects of this kind fail."""
+        self._failing[kind] = times
+        self._errors[kind] = error or EffectFailed(f"the test lets {kind} fail")
+
+    def play(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Told]:
+        """Deliver, in one batch if the consumer takes batches."""
+        played = self._rehearsal.play(subscription, incoming)
+        told = [self._told(subscription.consumer, *each) for each in zip(incoming, played, strict=True)]
+        self.told += told
+        return told
+
+    def _told(self, consumer: str, incoming: Incoming, played: Played) -> Told:
+        envelope = _read(incoming.body)
+        entry = self._entry(envelope, consumer)
+        keys = {intent.key for intent in played.effects}
+        is_through = entry is not None and entry.is_through and played.context is not None
+        return Told(
+            consumer=consumer,
+            envelope=envelope,
+            attempt=incoming.attempt,
+            outcome=played.outcome,
+            name=_name(played.outcome, entry),
+            error=played.error,
+            effects=list(played.effects),
+            mails=[mail for mail in self.mails if mail.key in keys] if keys else [],
+            published=[each for each, _ in played.context.published] if is_through and played.context else [],
+        )
+
+    def _entry(self, envelope: Envelope | None, consumer: str) -> inbox.Entry | None:
+        if envelope is None:
+            return None
+        with self._database.reading() as session:
+            return inbox.look(session, envelope.id, consumer)
+
+    def _happen(self, intent: Intent) -> None:
+        made = compose(self._folder(), intent) if intent.kind == MAIL else None
+        if self._failing[intent.kind]:
+            self._failing[intent.kind] -= 1
+            raise self._errors[intent.kind]
+        if made is not None:
+            self.mails.append(Mail.of(intent, made))
+
+    def _folder(self) -> Templates:
+        """By default those of the consumers' program, which a library can find by name only."""
+        if self._templates is None:
+            package = find_spec("consumers")
+            folders = package.submodule_search_locations if package else None
+            self._templates = Templates(Path(folders[0] if folders else ".", "templates"))
+        return self._templates
+
+
+def _name(outcome: Outcome, entry: inbox.Entry | None) -> str:
+    if not isinstance(outcome, Done):
+        return _NAMES[type(outcome)]
+    return entry.state if entry is not None and entry.is_through else "waiting"
+
+
+def _read(body: bytes) -> Envelope | None:
+    try:
+        return decode(body)
+    except UndecodableEvent:
+        return None
