@@ -10,7 +10,9 @@ from infra.subscriptions import Context, subscribe
 LONGEST = 60.0
 
 
-@subscribe("cleaning", to=CleaningRequested, concurrency=1, timeout=4 * LONGEST)
+@subscribe(
+    "cleaning", to=CleaningRequested, publishes=(CleaningEnded, CleaningRequested), concurrency=1, timeout=4 * LONGEST
+)
 def clean(event: CleaningRequested, context: Context) -> None:
     """Remove what is older than it has to be kept, and tell how much that was."""
     # In transactions of its own, before the delivery's begins: a pass that is interrupted leaves less for the next one.

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from events.clock import MinutePassed
+from events.health import HealthChanged
 from infra.database import health
 from infra.settings import Settings
 from infra.subscriptions import Context, Retry, subscribe
@@ -10,7 +11,9 @@ from infra.watching.checks import Checks
 from infra.watching.findings import HEARTBEAT, SILENCE, Finding, note
 
 
-@subscribe("health-check", to=MinutePassed, concurrency=1, retry=Retry(delays=(5,), max_age=300))
+@subscribe(
+    "health-check", to=MinutePassed, publishes=HealthChanged, concurrency=1, retry=Retry(delays=(5,), max_age=300)
+)
 def check_health(_: MinutePassed, context: Context) -> None:
     """Look at broker, database and mail server, and only then write down what was found and announce what changed."""
     findings = context.provided(Checks).look()

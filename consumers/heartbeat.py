@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from events.clock import HeartbeatTicked
+from events.health import HealthChanged
 from infra import metrics
 from infra.database import health
 from infra.outages import Outage
@@ -11,7 +12,9 @@ from infra.subscriptions import Context, Retry, subscribe
 from infra.watching.findings import HEARTBEAT, SILENCE, Finding, note
 
 
-@subscribe("heartbeat", to=HeartbeatTicked, concurrency=1, retry=Retry(delays=(5, 30), max_age=600))
+@subscribe(
+    "heartbeat", to=HeartbeatTicked, publishes=HealthChanged, concurrency=1, retry=Retry(delays=(5, 30), max_age=600)
+)
 def take_heartbeat(event: HeartbeatTicked, context: Context) -> None:
     """Write down when it came and how late; a road that was closed meanwhile is told of."""
     now = datetime.now(UTC)

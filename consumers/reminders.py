@@ -34,7 +34,9 @@ _TAKE = (
 )
 
 
-@subscribe("reminders", to=(HourPassed, ReminderPageEnded), concurrency=1)
+@subscribe(
+    "reminders", to=(HourPassed, ReminderPageEnded), publishes=(UserWeekPassed, ReminderPageEnded), concurrency=1
+)
 def remind(event: HourPassed | ReminderPageEnded, context: Context) -> None:
     """Announce each user whose week has passed: those of the window, from where the page before ended."""
     after = str(event.last) if isinstance(event, ReminderPageEnded) else lowest_id(event.since - WEEK)

@@ -31,6 +31,8 @@ class DeliveryContext:
     begin: Callable[[], Session]
     #: What the program was put together with, by its class.
     provisions: Mapping[type, object] = field(default_factory=dict, repr=False)
+    #: Event types that it may publish; None: any.
+    publishes: tuple[str, ...] | None = None
     published: list[tuple[Envelope, datetime | None]] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     _session: Session | None = None
@@ -90,7 +92,17 @@ class DeliveryContext:
         return found
 
     def publish(self, event: Event, at: datetime | None = None) -> str:
-        """Add an event to the outbox, its cause being this one; what is announced for later happens then."""
+        """Add an event to the outbox, its cause being this one; what is announced for later happens then.
+
+        Raises:
+            ConfigurationError: the subscription says what is published, and this type is not among it.
+            ValueError: `at` has no zone.
+        """
+        if self.publishes is not None and event.TYPE not in self.publishes:
+            raise ConfigurationError(
+                f"{self.consumer} may not publish {event.TYPE}: "
+                f"add {type(event).__name__} to `publishes=` of its @subscribe."
+            )
         if at is not None and at.utcoffset() is None:
             raise ValueError("context.publish: give `at` a zone, as in datetime.now(UTC) + timedelta(hours=1).")
         later = at if at is not None and at > datetime.now(UTC) else None

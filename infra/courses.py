@@ -61,7 +61,7 @@ def failed(outcome: Outcome) -> bool | None:
     """
     match outcome:
         case Done():
-            return False
+            return None if outcome.filtered else False
         case RetryLater():
             return True if outcome.attempt == 1 else None
         case Park() if outcome.reason in _HANDLERS:

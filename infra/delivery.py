@@ -106,16 +106,18 @@ class Deliveries:
             return Hold(str(error))
         return outcome
 
-    def _settle(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
+    def _settle(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent] | None]) -> Outcome:
         try:
             with self._performing.sole(one.delivery):
                 return self._end(subscription, one, handle)
         except (DatabaseUnavailable, Busy) as error:
             return Hold(str(error))
 
-    def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent]]) -> Outcome:
+    def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent] | None]) -> Outcome:
         try:
             intents = handle()
+            if intents is None:
+                return Done(filtered=True)
             failpoint("delivery.after-commit", one.consumer)
             self._performing.perform(intents)
         except (DatabaseUnavailable, Busy, KeyboardInterrupt, SystemExit):
@@ -131,28 +133,38 @@ class Deliveries:
     def _failed(self, subscription: Subscription, one: Try, error: BaseException) -> Outcome:
         return self._failing.outcome(subscription, one.delivery, one.since, error)
 
-    def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
+    def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent] | None:
         """Run the handler unless its work is committed already; gives the effects that are still owed.
+
+        None when the consumer does not want the event.
 
         A first delivery is not looked up: the claim finds out, at the cost of a handler's run that leaves no trace.
         """
         entry = None if one.looks_new else self._look(one.delivery)
         if entry is None or not entry.is_through:
             with suppress(commits.AlreadyHandled):
-                return self._run(subscription, one)
-        elif entry.state == "handled":
-            return ()
+                return self._run_if_wanted(subscription, one)
+        elif entry.is_settled:
+            return None if entry.state == "filtered" else ()
         return self._performing.owed(one.delivery)
 
     def _look(self, delivery: inbox.Delivery) -> inbox.Entry | None:
         with self._database.reading() as session:
             return inbox.look(session, delivery.event_id, delivery.consumer)
 
+    def _run_if_wanted(self, subscription: Subscription, one: Try) -> Sequence[Intent] | None:
+        """Else the event is settled in one statement, which shares its commit with others."""
+        if subscription.wants(one.envelope.data):
+            return self._run(subscription, one)
+        if not self._database.run(partial(inbox.filter_out, delivery=one.delivery)):
+            raise commits.AlreadyHandled
+        return None
+
     def _run(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """The handler in its transaction; one that asks for none shares a transaction with others."""
         with ExitStack() as stack:
             begin = partial(commits.begun, stack, self._database, one.delivery)
-            context = self._context(one, one.delivery.attempt, begin)
+            context = self._context(subscription, one, begin)
             with metrics.HANDLER.labels(one.consumer).time():
                 self._calling.call(subscription, context)
             if context.has_begun:
@@ -163,8 +175,9 @@ class Deliveries:
             raise commits.AlreadyHandled
         return context.intents
 
-    def _context(self, one: Try, attempt: int, begin: Callable[[], Session]) -> DeliveryContext:
-        return DeliveryContext(one.envelope, one.consumer, attempt, one.is_replay, begin, self._provisions)
+    def _context(self, subscription: Subscription, one: Try, begin: Callable[[], Session]) -> DeliveryContext:
+        attempt, publishes = one.delivery.attempt, subscription.publishes
+        return DeliveryContext(one.envelope, one.consumer, attempt, one.is_replay, begin, self._provisions, publishes)
 
     def _in_batch(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """What the broker gives once more was published before what is new, so it is handled first."""
@@ -177,9 +190,10 @@ class Deliveries:
 
     def _together(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""
-        new = _first_of_each(tries)
+        wanted, unwanted = _sorted_out(subscription, _first_of_each(tries))
+        new = wanted | unwanted
         try:
-            contexts = self._run_together(subscription, list(new.values()))
+            contexts = self._run_together(subscription, list(wanted.values()), list(unwanted.values()))
         except DatabaseUnavailable as error:
             return dict.fromkeys(new, Hold(str(error)))
         except Exception as error:  # noqa: BLE001  # one of them is at fault, and each alone will show which
@@ -189,20 +203,23 @@ class Deliveries:
             if self._is_stopping() or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             return {number: self._failed(subscription, one, error) for number, one in new.items()}
-        return {
+        return {number: Done(filtered=True) for number in unwanted} | {
             number: self._settle(subscription, one, lambda: contexts[one.delivery.event_id].intents)  # noqa: B023
-            for number, one in new.items()
+            for number, one in wanted.items()
             if one.delivery.event_id in contexts
         }
 
-    def _run_together(self, subscription: Subscription, new: Sequence[Try]) -> dict[str, DeliveryContext]:
-        if not new:
+    def _run_together(
+        self, subscription: Subscription, wanted: Sequence[Try], unwanted: Sequence[Try]
+    ) -> dict[str, DeliveryContext]:
+        if not wanted and not unwanted:
             return {}
         with self._database.transaction() as session:
-            claimed = inbox.claim_new(session, [one.delivery for one in new])
+            deliveries, others = ([one.delivery for one in some] for some in (wanted, unwanted))
+            claimed = inbox.claim_new(session, deliveries, others)
             contexts = {
-                one.delivery.event_id: self._context(one, 1, lambda: session)
-                for one in new
+                one.delivery.event_id: self._context(subscription, one, lambda: session)
+                for one in wanted
                 if one.delivery.event_id in claimed
             }
             with metrics.HANDLER.labels(subscription.consumer).time():
@@ -225,6 +242,16 @@ def _read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
         return Park("loop", one_line(problem)[:LONGEST_ERROR])
     now = datetime.now(UTC)
     return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
+
+
+def _sorted_out(subscription: Subscription, new: dict[int, Try]) -> tuple[dict[int, Try], dict[int, Try]]:
+    """Those that the consumer wants, and those that it does not; one that its guard fails at is delivered alone."""
+    wanted: dict[int, Try] = {}
+    unwanted: dict[int, Try] = {}
+    for number, one in new.items():
+        with suppress(Exception):
+            (wanted if subscription.wants(one.envelope.data) else unwanted)[number] = one
+    return wanted, unwanted
 
 
 def _first_of_each(tries: Sequence[Try | Park | Done]) -> dict[int, Try]:

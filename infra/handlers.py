@@ -73,6 +73,7 @@ class Context(Protocol):
         of it as soon as that moment has come; one in the past means at once.
 
         Raises:
+            ConfigurationError: `@subscribe(publishes=…)` does not name the event's class.
             ValueError: `at` has no zone.
         """
 

@@ -29,6 +29,9 @@ class Incoming:
 class Done:
     """Everything that the event asked of this consumer is done and committed: acknowledge."""
 
+    #: Its consumer does not want the event, so this says nothing of the handler.
+    filtered: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:

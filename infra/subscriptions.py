@@ -1,5 +1,6 @@
 """Who listens to what, as pure data: `@subscribe` records a handler, and nothing else happens until a program asks."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -78,6 +79,10 @@ class Subscription:
         """Whether events of this type are for this consumer."""
         return self.types == (EVERY_TYPE,) or event_type in self.types
 
+    def wants(self, event: Event) -> bool:
+        """Whether its guard, if it has one, says yes to an event of its types; what the guard raises comes out."""
+        return self.where is None or bool(self.where(event))
+
 
 _recorded: dict[str, Subscription] = {}
 
@@ -93,7 +98,7 @@ def subscribe(  # noqa: PLR0913  # each has a default
     pause_after: int | None = PAUSE_AFTER,
     where: Guard | None = None,
     ordered: bool = False,
-    publishes: Iterable[type[Event]] | None = None,
+    publishes: type[Event] | Iterable[type[Event]] | None = None,
 ) -> Callable[[H], H]:
     """Record a handler under a durable name, for one event class, several, or `Event` for all; it stays a function.
 
@@ -102,6 +107,7 @@ def subscribe(  # noqa: PLR0913  # each has a default
     """
     _check(consumer, concurrency, timeout, batch)
     _check_pause(consumer, pause_after)
+    _check_guard(consumer, where)
     if ordered and batch is not None:
         raise ConfigurationError(f"{consumer}: a batch mixes subjects, so it cannot be ordered too: leave one out.")
 
@@ -118,7 +124,7 @@ def subscribe(  # noqa: PLR0913  # each has a default
             pause_after=pause_after,
             where=where,
             ordered=ordered,
-            publishes=None if publishes is None else tuple(sorted({cls.TYPE for cls in publishes})),
+            publishes=None if publishes is None else _types_of(publishes),
         )
         return handler
 
@@ -152,10 +158,18 @@ def described(subscription: Subscription) -> dict[str, Any]:
 
 
 def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
-    classes = (to,) if isinstance(to, type) else tuple(to)
+    classes = _classes(to)
     if not classes:
         raise ConfigurationError("A consumer listens to at least one event class: @subscribe(…, to=UserRegistered).")
     return (EVERY_TYPE,) if Event in classes else tuple(sorted({cls.TYPE for cls in classes}))
+
+
+def _types_of(publishes: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
+    return tuple(sorted({cls.TYPE for cls in _classes(publishes)}))
+
+
+def _classes(some: type[Event] | Iterable[type[Event]]) -> tuple[type[Event], ...]:
+    return (some,) if isinstance(some, type) else tuple(some)
 
 
 def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None) -> None:
@@ -174,6 +188,11 @@ def _check(consumer: str, concurrency: int, timeout: float, batch: Batch | None)
 def _check_pause(consumer: str, after: int | None) -> None:
     if after is not None and (type(after) is not int or after < 1):
         raise ConfigurationError(f"{consumer}: pause_after is a number of failures from 1 up, or None for never.")
+
+
+def _check_guard(consumer: str, where: Guard | None) -> None:
+    if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
+        raise ConfigurationError(f"{consumer}: where is a plain function of the event, as in where=lambda event: …")
 
 
 def _first_line(docstring: str | None) -> str:

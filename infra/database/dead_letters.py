@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 from uuid_utils.compat import uuid7
 
+from infra.database.inbox import SETTLED
 from infra.database.letters import ALREADY_HANDLED, CLOSED, HAS_CONSUMER, IS_OF_EVENT, Filter, Group, Letter, Preview
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Effect, Inbox, table
@@ -186,7 +187,7 @@ def _telling(insert: Any) -> Any:
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "error")} | {"retry_at": None},
-        where=_INBOX.c.state.not_in(("handled", "dead")),
+        where=_INBOX.c.state.not_in((*SETTLED, "dead")),
     )
 
 

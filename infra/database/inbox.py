@@ -11,12 +11,14 @@ from sqlmodel import Session
 
 from infra.database.tables import Inbox, UtcDateTime, table
 
+#: States in which nothing is left to do: its handler is through with all effects, or it did not want the event.
+SETTLED = ("handled", "filtered")
 _INBOX = table(Inbox)
 _KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam("who"))
 _LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
 _OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
 _OWE = update(_INBOX).where(*_KEY).values(state="committed")
-_SETTLE = update(_INBOX).where(*_KEY).values(state="handled", error=None, retry_at=None)
+_SETTLE = update(_INBOX).where(*_KEY, _INBOX.c.state.not_in(SETTLED)).values(state="handled", error=None, retry_at=None)
 _REOPEN = update(_INBOX).where(*_KEY).values(state="retrying", attempts=0, retry_at=bindparam("now", type_=UtcDateTime))
 _REOPEN_DEAD = _REOPEN.where(_INBOX.c.state == "dead")
 _REOPEN_ALL = _REOPEN.values(handled_at=None)
@@ -41,6 +43,11 @@ class Entry:
     #: The handler's work is committed; only effects may be missing.
     is_through: bool
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is left to do."""
+        return self.state in SETTLED
+
 
 def look(session: Session, event_id: str, consumer: str) -> Entry | None:
     """What is known of the event at this consumer; None before its first try has ended."""
@@ -55,10 +62,20 @@ def claim(session: Session, delivery: Delivery, *, owes_effects: bool = False) -
     return bool(session.connection().execute(_claims(session), values).rowcount)
 
 
-def claim_new(session: Session, deliveries: Sequence[Delivery]) -> set[str]:
-    """Claim first deliveries of one consumer, all in one statement; gives the ids of those that nobody had."""
-    now = datetime.now(UTC)
-    rows = [{**_values(each), "state": "handled", "handled_at": now, "error": None} for each in deliveries]
+def filter_out(session: Session, delivery: Delivery) -> bool:
+    """Settle an event that its consumer does not want; False when another delivery was through with it before."""
+    values = {**_values(delivery), "state": "filtered", "handled_at": datetime.now(UTC), "error": None}
+    return bool(session.connection().execute(_claims(session), values).rowcount)
+
+
+def claim_new(session: Session, deliveries: Sequence[Delivery], unwanted: Sequence[Delivery] = ()) -> set[str]:
+    """Claim first deliveries of one consumer, all in one statement, and settle those that it does not want.
+
+    Gives the ids of those that nobody had.
+    """
+    ended = {"handled_at": datetime.now(UTC), "error": None}
+    rows = [{**_values(each), "state": "handled", **ended} for each in deliveries]
+    rows += [{**_values(each), "state": "filtered", **ended} for each in unwanted]
     return set(session.connection().execute(_STATEMENTS[session.connection().dialect.name][2], rows).scalars())
 
 
@@ -123,7 +140,7 @@ def _failure(insert: Any) -> Any:
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "error", "failed_at", "retry_at")},
-        where=_INBOX.c.state != "handled",
+        where=_INBOX.c.state.not_in(SETTLED),
     ).returning(_INBOX.c.first_at)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, or_, select
 
+from infra.database.inbox import SETTLED
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Inbox, Subscription, table
 
@@ -21,7 +22,7 @@ IS_OF_EVENT = _LETTER.c.key == _LETTER.c.consumer + "/" + _LETTER.c.event_id
 ALREADY_HANDLED = IS_OF_EVENT & (
     select(1)
     .where(_INBOX.c.event_id == _LETTER.c.event_id, _INBOX.c.consumer == _LETTER.c.consumer)
-    .where(_INBOX.c.state == "handled")
+    .where(_INBOX.c.state.in_(SETTLED))
     .exists()
 )
 #: Its consumer still is one.

@@ -1,4 +1,4 @@
-"""Which events of the log a consumer has settled: it handled them, or there is a dead letter that is kept."""
+"""Which events of the log a consumer has settled: it handled or did not want them, or a dead letter is kept."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, Select, String, and_, bindparam, exists, func, or_, select
 from sqlmodel import Session
 
+from infra.database.inbox import SETTLED
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import BIG, EventLog, Inbox, UtcDateTime, table
 from infra.subscriptions import EVERY_TYPE
@@ -21,8 +22,8 @@ _PROBES, _PROBED = 16, 10
 
 def settled(event_id: ColumnElement[Any], who: ColumnElement[str] = WHO) -> ColumnElement[bool]:
     """Nothing need be sent; a replay of a dead letter is the operators', so its event stays settled meanwhile."""
-    handled = exists().where(_INBOX.c.event_id == event_id, _INBOX.c.consumer == who, _INBOX.c.state == "handled")
-    return or_(handled, _is_kept(event_id, who))
+    mine = exists().where(_INBOX.c.event_id == event_id, _INBOX.c.consumer == who)
+    return or_(mine.where(_INBOX.c.state.in_(SETTLED)), _is_kept(event_id, who))
 
 
 def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
@@ -32,7 +33,7 @@ def with_inbox(source: Any, resent_at: ColumnElement[Any]) -> Select[Any]:
     return (
         select(*columns, _INBOX.c.state, _INBOX.c.failed_at, _INBOX.c.retry_at)
         .select_from(source.outerjoin(_INBOX, mine))
-        .where(func.coalesce(_INBOX.c.state, "") != "handled", ~_is_kept(source.c.event_id))
+        .where(func.coalesce(_INBOX.c.state, "").not_in(SETTLED), ~_is_kept(source.c.event_id))
         .order_by(source.c.position)
     )
 

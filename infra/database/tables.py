@@ -113,7 +113,8 @@ class Inbox(SQLModel, table=True):
     __table_args__: ClassVar[Any] = BY_KEY
     event_id: str = Field(primary_key=True)
     consumer: str = Field(primary_key=True)
-    #: `retrying` (failed, comes back), `committed` (the handler is through, effects are not), `handled`, `dead`.
+    #: `retrying` (failed, comes back), `committed` (the handler is through, effects are not), `handled`,
+    #: `filtered` (its consumer did not want it), `dead`.
     state: str
     attempts: int
     first_at: datetime = Field(sa_type=UtcDateTime)

@@ -21,9 +21,14 @@ _LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position).where(_LOG.c.eve
 _RECORDS = select(_INBOX).where(_INBOX.c.event_id.in_(_THESE)).order_by(_INBOX.c.consumer)
 _EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFECT.c.ordinal)
 #: Inbox states that the operator sees by the same name.
-_SAME = frozenset({"retrying", "handled", "dead"})
+_SAME = frozenset({"retrying", "handled", "filtered", "dead"})
 
-State = Literal["pending", "handled", "retrying", "dead", "paused"]
+State = Literal["pending", "handled", "filtered", "retrying", "dead", "paused"]
+
+STATES = (
+    "filtered: its consumer did not want it (`where=`), so nothing is left to do; "
+    "paused: it waits for its consumer, which is paused, see `/consumers`."
+)
 
 
 class EffectView(BaseModel, from_attributes=True):
@@ -40,7 +45,7 @@ class Delivery(BaseModel):
     """One event at one consumer."""
 
     consumer: str
-    state: State = Field(description="paused: it waits for its consumer, which is paused; see `/consumers`.")
+    state: State = Field(description=STATES)
     attempts: int = 0
     first_at: datetime | None = None
     handled_at: datetime | None = None

@@ -10,6 +10,7 @@ from events.clock import DayEnded
 from events.envelope import announce
 from events.users import UserRegistered
 from infra.context import DeliveryContext
+from infra.errors import ConfigurationError
 
 TODAY = datetime.now(UTC).date()
 
@@ -44,3 +45,16 @@ def test_a_moment_without_a_zone_is_refused_with_what_to_write_instead(context: 
     with pytest.raises(ValueError, match=r"give `at` a zone, as in datetime\.now\(UTC\)"):
         context.publish(DayEnded(day=TODAY), at=datetime(2026, 11, 26))  # noqa: DTZ001  # that is the mistake
     assert [] == context.published
+
+
+def test_a_type_that_the_subscription_does_not_name_is_refused_with_what_to_write(context: DeliveryContext) -> None:
+    context.publishes = ("user.registered",)
+    with pytest.raises(ConfigurationError, match=r"^tested may not publish day\.ended: add DayEnded to `publishes=`"):
+        context.publish(DayEnded(day=TODAY))
+    assert [] == context.published
+
+
+def test_a_type_that_the_subscription_names_is_published(context: DeliveryContext) -> None:
+    context.publishes = ("day.ended",)
+    context.publish(DayEnded(day=TODAY))
+    assert ["day.ended"] == [envelope.type for envelope, _ in context.published]

@@ -90,3 +90,13 @@ def test_a_delay_is_one_of_the_tiers_that_the_broker_has() -> None:
     assert set(TIERS) == set(topology.TIERS)
     with pytest.raises(ConfigurationError, match="each delay is one of"):
         Retry(delays=(7,))
+
+
+def test_what_it_publishes_is_recorded_as_types_and_nothing_is_known_unless_it_is_said() -> None:
+    found = []
+    some: list[type[Event]] = [UserRegistered, DayEnded]
+    for publishes in (None, (), DayEnded, some):
+        subscribe("tested", to=UserRegistered, publishes=publishes)(handle)
+        found += [each.publishes for each in recorded() if each.consumer == "tested"]
+        forget("tested")
+    assert [None, (), ("day.ended",), ("day.ended", "user.registered")] == found
