@@ -2,60 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-import structlog
 from sqlmodel import Session
 
-from events import causes
-from events.envelope import Envelope, decode
-from events.errors import UndecodableEvent
-from infra import commits, metrics
+from infra import commits, metrics, tries
+from infra.batching import Batching
 from infra.calling import Calling
 from infra.context import DeliveryContext
 from infra.database import dead_letters, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
 from infra.errors import Busy, DatabaseUnavailable
-from infra.evidence import LONGEST_ERROR, one_line
 from infra.failing import Failing
 from infra.faults import failpoint
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park
 from infra.performing import Performing
 from infra.subscriptions import Subscription
-
-_log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """A message that could be read, and what is known of this try."""
-
-    incoming: Incoming
-    envelope: Envelope
-    delivery: inbox.Delivery
-
-    @property
-    def consumer(self) -> str:
-        """Whose it is."""
-        return self.delivery.consumer
-
-    @property
-    def is_replay(self) -> bool:
-        """It is told anew: by an operator's replay, or by a backfill."""
-        return self.incoming.replay or self.incoming.backfilled_at is not None
-
-    @property
-    def since(self) -> datetime:
-        """From when its age counts: of an event of the past, from when it was sent."""
-        return max(self.envelope.time, self.incoming.backfilled_at or self.envelope.time)
-
-    @property
-    def looks_new(self) -> bool:
-        """Nothing says that the event was here before."""
-        return not self.incoming.redelivered and self.incoming.attempt == 1 and not self.incoming.replay
+from infra.tries import Try
 
 
 class Deliveries:
@@ -77,16 +42,24 @@ class Deliveries:
         self._calling = Calling()
         self._failing = failing or Failing(database)
         self._is_stopping = is_stopping
+        self._batching = Batching(
+            database=database,
+            calling=self._calling,
+            failing=self._failing,
+            context=self._context,
+            owner=self._performing.owner,
+            is_stopping=is_stopping,
+        )
 
     def handler(self, subscription: Subscription) -> Callable[[Sequence[Incoming]], list[Outcome]]:
         """What to do with messages of this subscription's queue."""
         return partial(self._deliver_all, subscription)
 
     def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
-        tries = [_read(subscription, each) for each in incoming]
-        outcomes = self._in_batch(subscription, tries) if subscription.batch else {}
+        these = [tries.read(subscription, each) for each in incoming]
+        outcomes = self._in_batch(subscription, these) if subscription.batch else {}
         return [
-            self._closed(subscription, one, outcomes.get(number) or self._alone(subscription, tries[number]))
+            self._closed(subscription, one, outcomes.get(number) or self._alone(subscription, these[number]))
             for number, one in enumerate(incoming)
         ]
 
@@ -179,85 +152,29 @@ class Deliveries:
         attempt, publishes = one.delivery.attempt, subscription.publishes
         return DeliveryContext(one.envelope, one.consumer, attempt, one.is_replay, begin, self._provisions, publishes)
 
-    def _in_batch(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
+    def _in_batch(self, subscription: Subscription, these: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """What the broker gives once more was published before what is new, so it is handled first."""
         again = {
             number: self._alone(subscription, one)
-            for number, one in enumerate(tries)
+            for number, one in enumerate(these)
             if isinstance(one, Try) and one.incoming.redelivered
         }
-        return again | self._together(subscription, tries)
+        return again | self._together(subscription, these)
 
-    def _together(self, subscription: Subscription, tries: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
+    def _together(self, subscription: Subscription, these: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
         """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""
-        wanted, unwanted = _sorted_out(subscription, _first_of_each(tries))
-        new = wanted | unwanted
-        try:
-            contexts = self._run_together(subscription, list(wanted.values()), list(unwanted.values()))
-        except DatabaseUnavailable as error:
-            return dict.fromkeys(new, Hold(str(error)))
-        except Exception as error:  # noqa: BLE001  # one of them is at fault, and each alone will show which
-            _log.warning("batch failed", consumer=subscription.consumer, events=len(new), error=type(error).__name__)
-            return {}
-        except BaseException as error:  # interrupted, and so would be each alone: they come back one by one
-            if self._is_stopping() or isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            return {number: self._failed(subscription, one, error) for number, one in new.items()}
-        return {number: Done(filtered=True) for number in unwanted} | {
-            number: self._settle(subscription, one, lambda: contexts[one.delivery.event_id].intents)  # noqa: B023
-            for number, one in wanted.items()
-            if one.delivery.event_id in contexts
+        new = _first_of_each(these)
+        batched = self._batching.handle(subscription, new)
+        return batched.outcomes | {
+            number: self._settle(subscription, new[number], lambda: context.intents)  # noqa: B023  # called at once
+            for number, context in batched.committed.items()
         }
 
-    def _run_together(
-        self, subscription: Subscription, wanted: Sequence[Try], unwanted: Sequence[Try]
-    ) -> dict[str, DeliveryContext]:
-        if not wanted and not unwanted:
-            return {}
-        with self._database.transaction() as session:
-            deliveries, others = ([one.delivery for one in some] for some in (wanted, unwanted))
-            claimed = inbox.claim_new(session, deliveries, others)
-            contexts = {
-                one.delivery.event_id: self._context(subscription, one, lambda: session)
-                for one in wanted
-                if one.delivery.event_id in claimed
-            }
-            with metrics.HANDLER.labels(subscription.consumer).time():
-                if contexts:
-                    self._calling.call_with(subscription, list(contexts.values()))
-            for context in contexts.values():
-                commits.write(session, context, self._performing.owner)
-        return contexts
 
-
-def _read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
-    try:
-        envelope = decode(incoming.body)
-    except UndecodableEvent as error:
-        return Park(error.reason, one_line(str(error)))
-    if not subscription.takes(envelope.type):
-        return Done()  # a binding from before its `to=` was changed
-    chain = envelope.causation_types
-    if chain is not None and (problem := causes.loop(envelope.type, chain)) is not None:
-        return Park("loop", one_line(problem)[:LONGEST_ERROR])
-    now = datetime.now(UTC)
-    return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
-
-
-def _sorted_out(subscription: Subscription, new: dict[int, Try]) -> tuple[dict[int, Try], dict[int, Try]]:
-    """Those that the consumer wants, and those that it does not; one that its guard fails at is delivered alone."""
-    wanted: dict[int, Try] = {}
-    unwanted: dict[int, Try] = {}
-    for number, one in new.items():
-        with suppress(Exception):
-            (wanted if subscription.wants(one.envelope.data) else unwanted)[number] = one
-    return wanted, unwanted
-
-
-def _first_of_each(tries: Sequence[Try | Park | Done]) -> dict[int, Try]:
+def _first_of_each(these: Sequence[Try | Park | Done]) -> dict[int, Try]:
     """What looks new, by its place; of two copies in one batch only the first."""
     new: dict[str, tuple[int, Try]] = {}
-    for number, one in enumerate(tries):
+    for number, one in enumerate(these):
         if isinstance(one, Try) and one.looks_new:
             new.setdefault(one.delivery.event_id, (number, one))
     return dict(new.values())
