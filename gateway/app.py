@@ -14,6 +14,8 @@ from gateway.audit import routes as audit
 from gateway.body_limit import BodyLimit
 from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
+from gateway.documents import routes as documents
+from gateway.documents import service as described
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
@@ -39,6 +41,7 @@ _ROUTERS = (
     operations.private,
     schedules.private,
     audit.private,
+    documents.public,
     health.public,
     health.private,
 )
@@ -59,6 +62,7 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
     )
     app.state.database = database
     app.state.token = settings.token.encode()
+    app.state.servers = described.servers(settings)
     app.state.readiness = Readiness(database, relay)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     for router in _ROUTERS:

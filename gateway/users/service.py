@@ -13,6 +13,9 @@ from gateway.users.schemas import Registration, User, email_key
 from infra.database import outbox, tables
 from infra.database.tables import table
 
+#: Event types that a registration announces.
+ANNOUNCES = (UserRegistered.TYPE,)
+
 _USERS = table(tables.User)
 _SEEN = select(_USERS.c.id, _USERS.c.name, _USERS.c.email, _USERS.c.registered_at, _USERS.c.event_id)
 _FIND = _SEEN.where(_USERS.c.id == bindparam("user"))

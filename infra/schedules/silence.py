@@ -28,6 +28,8 @@ PAUSE = 2.5
 #: Schedules that a problem names.
 _NAMED = 3
 SOURCE = "/consumers"
+#: Event types that the duty announces.
+ANNOUNCES = (ScheduleRecovered.TYPE, ScheduleStalled.TYPE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,161 @@
+"""What a document tells: event types, who publishes and who takes them, where the broker is; no row of any event."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlmodel import Session
+
+from events.envelope import Event, event_types
+from infra import hosts
+from infra.database import consumers, schedules
+from infra.database.schedule_tables import Schedule
+from infra.database.tables import Subscription
+from infra.documents.examples import example_of
+from infra.schemas import rendering
+from infra.subscriptions import EVERY_TYPE
+
+#: What publishes: a `program` by itself, a `schedule` at its times, a `consumer` from its handler.
+PROGRAM, SCHEDULE, CONSUMER = "program", "schedule", "consumer"
+#: Schedules that are told of; operators may make any number.
+_MOST = 1_000
+_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One host of the broker, as far as everybody may know it."""
+
+    #: `host:port`.
+    host: str
+    #: `amqp` or `amqps`.
+    protocol: str
+    vhost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One event type, its newest version."""
+
+    type: str
+    version: int
+    description: str
+    #: The field of its data that says whom or what it is about.
+    subject: str | None
+    #: Of its data, JSON Schema 2020-12; None: this program does not know the type.
+    schema: Mapping[str, Any] | None
+    #: Data that the type takes; None: none could be made up.
+    example: Mapping[str, Any] | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this program has a class for it."""
+        return self.schema is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Who announces events of some types."""
+
+    kind: str
+    name: str
+    types: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A consumer."""
+
+    name: str
+    description: str
+    #: Event types, or `#` for all.
+    types: tuple[str, ...]
+    #: See `infra.subscriptions.described`; empty for one that an older program recorded.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: On its way out: it gets no new events.
+    is_retiring: bool = False
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every event is for it."""
+        return self.types == (EVERY_TYPE,)
+
+    def takes(self, event_type: str) -> bool:
+        """Whether events of this type are for it."""
+        return self.takes_all or event_type in self.types
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a document is made of."""
+
+    kinds: tuple[Kind, ...]
+    publishers: tuple[Publisher, ...]
+    listeners: tuple[Listener, ...]
+
+    def publishers_of(self, event_type: str) -> list[Publisher]:
+        """Who says that it announces events of this type."""
+        return [each for each in self.publishers if event_type in each.types]
+
+    def listeners_of(self, event_type: str) -> list[Listener]:
+        """Who takes events of this type."""
+        return [each for each in self.listeners if each.takes(event_type)]
+
+
+def gather(session: Session, programs: Iterable[Publisher]) -> Facts:
+    """From the recorded consumers, the timetable, the registry, and what programs say that they publish themselves."""
+    listeners = tuple(_listener(row) for row in consumers.declared(session))
+    timed = (_timed(row) for row in schedules.page(session, schedules.Filter(), limit=_MOST) if row.retired_at is None)
+    publishers = (*programs, *timed, *_handlers(listeners))
+    return Facts(kinds=_kinds(publishers, listeners), publishers=publishers, listeners=listeners)
+
+
+def servers(broker: str) -> tuple[Server, ...]:
+    """The hosts of the broker's URL, which holds a password: nothing of that is told."""
+    return tuple(_server(one) for one in hosts.each(broker))
+
+
+def _server(url: str) -> Server:
+    parts = urlsplit(url)
+    name = parts.hostname or "localhost"
+    host = f"[{name}]" if ":" in name else name
+    vhost = unquote(parts.path[1:]) or "/"
+    return Server(f"{host}:{parts.port or _PORTS.get(parts.scheme, 5672)}", parts.scheme, vhost)
+
+
+def _listener(row: Subscription) -> Listener:
+    return Listener(row.consumer, row.description, tuple(row.types), row.options, row.retiring_since is not None)
+
+
+def _timed(row: Schedule) -> Publisher:
+    return Publisher(SCHEDULE, row.name, (row.type,), row.description)
+
+
+def _handlers(listeners: Iterable[Listener]) -> list[Publisher]:
+    return [
+        Publisher(CONSUMER, each.name, tuple(types), each.description)
+        for each in listeners
+        if (types := each.options.get("publishes"))
+    ]
+
+
+def _kinds(publishers: Iterable[Publisher], listeners: Iterable[Listener]) -> tuple[Kind, ...]:
+    """Those of the registry, and those that somebody else's program has made known."""
+    named = {name for each in publishers for name in each.types}
+    named |= {name for each in listeners if not each.takes_all for name in each.types}
+    known = event_types()
+    return tuple(_known(known[name]) if name in known else _unknown(name) for name in sorted(known.keys() | named))
+
+
+@cache
+def _known(cls: type[Event]) -> Kind:
+    # Kept: to make a schema takes Pydantic milliseconds, and a class never changes.
+    schema = rendering.render(cls)
+    return Kind(cls.TYPE, cls.VERSION, schema.get("description", ""), cls.SUBJECT, schema, example_of(cls))
+
+
+def _unknown(event_type: str) -> Kind:
+    return Kind(event_type, 0, "", None, None, None)
