@@ -4,6 +4,7 @@ import typer
 
 import consumers
 from infra import commands, logs
+from infra.adding import drawing_up
 from infra.commands import output
 from infra.commands.arguments import Json, Limit
 from infra.rabbitmq import workers
@@ -51,6 +52,7 @@ def list_(
         _show_found(as_json=as_json)
 
 
+app.command()(drawing_up.new)
 app.command()(verbs.pause)
 app.command()(verbs.resume)
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology

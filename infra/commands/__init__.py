@@ -11,6 +11,10 @@ from infra.errors import TidingsError
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
+class Misused(TidingsError):
+    """What was typed makes no sense, for a reason that no `--help` tells: the text says which, and what to do."""
+
+
 def make(description: str) -> typer.Typer:
     """A command line that leaves its errors to `run`."""
     return typer.Typer(help=description, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -26,7 +30,7 @@ def code(app: typer.Typer, program: str, arguments: list[str] | None = None) -> 
     try:
         return app(arguments, prog_name=program, standalone_mode=False) or 0
     except TidingsError as error:
-        return _complain(str(error), FAILED)
+        return _complain(str(error), MISUSED if isinstance(error, Misused) else FAILED)
     except typer.TyperException as error:
         return _complain(f"{error.format_message()} See {program} --help.", error.exit_code)
     except typer.Abort:

@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from consumers import discover as discover_all
-from infra.discovery import discover
+from infra import discovery
+from infra.discovery import discover, module_of
 from infra.settings import Settings
 from infra.subscriptions import forget, recorded
+from tests.waiting import until
 
 GOOD = """
 from events.users import UserRegistered
@@ -59,11 +62,21 @@ def test_the_setting_names_packages_beside_our_own(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import nothing_of_this_name", "ModuleNotFoundError"),
-        ("def (", "SyntaxError"),
-        ("raise SystemExit(3)", "SystemExit"),
+        ("import nothing_of_this_name", "further/a_bad_one.py:1: ModuleNotFoundError: No module named 'nothing_"),
+        ("x = 1\ndef (", "further/a_bad_one.py:2: SyntaxError: invalid syntax"),
+        ("from events.users import UserLeft", "further/a_bad_one.py:1: ImportError: cannot import name 'UserLeft'"),
+        ("raise SystemExit(3)", "further/a_bad_one.py:1: SystemExit: 3"),
+        ("import sys\nsys.exit()", "further/a_bad_one.py:2: SystemExit"),
+        ("raise GeneratorExit", "further/a_bad_one.py:1: GeneratorExit"),
+        ("class Odd(BaseException): pass\nraise Odd('x')", "further/a_bad_one.py:2: Odd: x"),
+        ("class Odd(Exception):\n    def __str__(self): 1 / 0\nraise Odd", "further/a_bad_one.py:3: Odd"),
+        ("def f():\n    raise OSError('a\\nb')\nf()", "further/a_bad_one.py:2: OSError: a b"),
+        ("import json\njson.loads('{')", "further/a_bad_one.py:2: JSONDecodeError: "),
         ("x = 1", "it subscribes to nothing"),
-        (GOOD.format(name="activity-log"), "ConfigurationError: The name 'activity-log' is taken"),
+        (
+            GOOD.format(name="activity-log"),
+            "further/a_bad_one.py:5: ConfigurationError: The name 'activity-log' is taken by consumers.activity_log.",
+        ),
     ],
 )
 def test_a_module_that_is_of_no_use_is_named_and_the_next_one_found(folder: Path, code: str, reason: str) -> None:
@@ -79,7 +92,47 @@ def test_a_module_that_fails_after_it_subscribed_is_given_no_event(folder: Path)
     """Its handler may need what the rest of the module was about to make."""
     (folder / "half.py").write_text(GOOD.format(name="half-loaded") + "\nraise RuntimeError('half')")
     found = discover(["further"])
-    assert (set[str](), "RuntimeError: half") == (names(), found.ignored["further.half"])
+    assert (set[str](), "further/half.py:9: RuntimeError: half") == (names(), found.ignored["further.half"])
+
+
+def test_a_neighbour_that_fails_when_another_imports_it_is_told_by_its_own_reason(folder: Path) -> None:
+    """It is tried twice then, and must not find its name taken by itself."""
+    (folder / "one.py").write_text("from further.two import handle")
+    (folder / "two.py").write_text(GOOD.format(name="further-two") + "\nraise RuntimeError('two')")
+    found = discover(["further"])
+    assert {
+        "further.one": "further/two.py:9: RuntimeError: two",
+        "further.two": "further/two.py:9: RuntimeError: two",
+    } == found.ignored
+    assert set() == names()
+
+
+def test_a_handler_that_was_written_elsewhere_belongs_to_the_module_that_subscribes_it(folder: Path) -> None:
+    (folder.parent / "others.py").write_text("def handle(event, context):\n    'Elsewhere.'")
+    (folder / "one.py").write_text(
+        "from others import handle\nfrom events.users import UserRegistered\n"
+        "from infra.subscriptions import subscribe\nsubscribe('further-one', to=UserRegistered)(handle)"
+    )
+    assert [["further.one"]] * 2 == [discover(["further"]).modules for _ in range(2)]
+    (subscription,) = [each for each in recorded() if each.consumer == "further-one"]
+    assert "further.one" == module_of(subscription)
+
+
+def test_ctrl_c_during_an_import_stays_one(folder: Path) -> None:
+    (folder / "one.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        discover(["further"])
+
+
+def test_an_import_that_takes_long_is_named_while_it_does_and_afterwards(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(discovery, "SLOW", 0.05)
+    monkeypatch.setitem(sys.modules, "gate", SimpleNamespace(wait=lambda: until(lambda: caplog.messages, what="line")))
+    (folder / "one.py").write_text("import gate\ngate.wait()\n" + GOOD.format(name="further-one"))
+    found = discover(["further"])
+    assert (["further.one"], ["further.one"]) == (found.modules, list(found.slow))
+    assert ["the import of further.one takes long, and all others wait for it"] == caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""`./tidings consumers new`: the files of a consumer, and what to do next."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra import discovery
+from infra.adding import drafting, writing
+from infra.adding.wishes import Wish, chosen
+from infra.commands import output
+from infra.commands.arguments import Json
+from infra.documents.examples import example_of
+from infra.settings import load
+
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its durable name, such as sms: its queue's name, too.")]
+On = Annotated[list[str] | None, typer.Option("--on", metavar="TYPE", help="An event type it takes; several times.")]
+All = Annotated[bool, typer.Option("--all", help="It takes every event.")]
+Async = Annotated[bool, typer.Option("--async", help="Its handler is async def.")]
+InBatches = Annotated[bool, typer.Option("--batch", help="Its handler gets many events at once.")]
+Ordered = Annotated[bool, typer.Option("--ordered", help="Events of one subject come in order, even through retries.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the files instead of writing them.")]
+
+
+def new(  # noqa: PLR0913  # each is an option
+    name: NewName,
+    *,
+    on: On = None,
+    is_all: All = False,
+    is_async: Async = False,
+    is_batch: InBatches = False,
+    is_ordered: Ordered = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write a consumer and its test, ready to be filled: consumers/NAME.py and tests/consumers/test_NAME.py."""
+    discovery.discover(("consumers", *load().further_consumers))  # who has taken which name
+    wish = Wish(name, chosen(on or (), is_all=is_all), is_async, is_batch, is_ordered)
+    wish.check()
+    texts = writing.files(wish, writing.ROOT)
+    if not dry_run:
+        writing.write(texts)
+    _tell(wish, {_short(path): text for path, text in reversed(texts.items())}, dry_run=dry_run, as_json=as_json)
+
+
+def _short(path: Path) -> str:
+    return path.relative_to(writing.ROOT).as_posix()
+
+
+def _tell(wish: Wish, texts: dict[str, str], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        types = None if wish.classes is None else [cls.TYPE for cls in wish.classes]
+        output.document({"consumer": wish.name, "types": types, "files": texts, "written": not dry_run})
+    elif dry_run:
+        typer.echo("\n".join(f"--- {path}\n{text}" for path, text in texts.items()).rstrip())
+    else:
+        typer.echo(_next(wish, *texts))
+
+
+def _next(wish: Wish, module: str, test: str) -> str:
+    """What was done, and what comes now."""
+    lines = {
+        f"edit {module}": "what it does; `up --reload` takes up whatever you save",
+        f"./tidings test {test}": "its test, without a broker",
+        f"./tidings consumers show {wish.name}": "its queue, its rules, how far it is",
+        f"./tidings consumers backfill {wish.name} --since 7d": "what happened before it was there",
+    }
+    width = max(map(len, lines))
+    said = "\n".join(f"  {step.ljust(width)}  {what}" for step, what in lines.items())
+    return f"Written: {module} and {test}\nNext:\n{said}{_gap(wish, test)}"
+
+
+def _gap(wish: Wish, test: str) -> str:
+    cls = drafting.sample_class(wish)
+    if example_of(cls) is None:
+        return f"\nOf {cls.__name__} no event could be made up: put its fields into {test}."
+    return ""
