@@ -92,7 +92,8 @@ def work() -> None:
 
 
 def _compose(settings: Settings) -> None:
-    _report(discover(settings))
+    found = discover(settings)
+    _report(found)
     database = connect(settings.database)
     _record(database)
     publisher = BlockingPublisher(settings.rabbitmq, name="consumers publisher")
@@ -120,7 +121,7 @@ def _compose(settings: Settings) -> None:
     pausing.look()  # before the first message is taken
     broker.accompany(pausing)
     broker.install()
-    server = _probes(settings, broker, database, pausing)
+    server = _probes(settings, broker, database, lambda: found.ignored | pausing.paused)
     _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
 
 
@@ -149,16 +150,16 @@ def _topology() -> list[Consumer]:
     return [(each.consumer, each.types, each.description) for each in recorded()]
 
 
-def _probes(settings: Settings, broker: TidingsBroker, database: Database, pausing: Pausing) -> ThreadingHTTPServer:
+def _probes(settings: Settings, broker: TidingsBroker, database: Database, notes: probes.Ready) -> ThreadingHTTPServer:
     stored = Readiness(database)
 
     def ready() -> dict[str, str]:
         return _problems(broker) | stored.problems()
 
     try:
-        return probes.serve(ready, port=settings.probe_port, notes=lambda: pausing.paused)
+        return probes.serve(ready, port=settings.probe_port, notes=notes)
     except ConfigurationError as error:  # `check` found it free: another worker process of ours has it now
-        server = probes.serve(ready, port=0, notes=lambda: pausing.paused)
+        server = probes.serve(ready, port=0, notes=notes)
         _log.info("probes of a further worker process", reason=str(error), probes=server.server_port)
         return server
 

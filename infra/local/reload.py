@@ -24,9 +24,13 @@ async def changes(root: Path) -> AsyncIterator[list[str]]:
 
 
 def _snapshot(root: Path) -> dict[Path, int]:
-    """Modification time in nanoseconds by file; what Python itself writes does not count."""
+    """Modification time in nanoseconds by file; what Python itself writes, and the drafts of editors, do not count."""
     found = (path for folder in FOLDERS for path in (root / folder).rglob("*") if "__pycache__" not in path.parts)
-    return {path: time for path in found if (time := _modified(path))}
+    return {path: time for path in found if not _is_draft(path.name) and (time := _modified(path))}
+
+
+def _is_draft(name: str) -> bool:
+    return name.startswith(".") or name.endswith("~")
 
 
 def _modified(path: Path) -> int:

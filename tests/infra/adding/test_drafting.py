@@ -43,3 +43,10 @@ def test_it_is_laid_out_as_ruff_has_it_and_ruff_finds_nothing(written: tuple[Pat
 def test_its_types_are_right(written: tuple[Path, list[str]]) -> None:
     root, files = written
     assert "" == drafts.said(root, "mypy", "--config-file", SETTINGS, *files)
+
+
+def test_its_tests_pass(written: tuple[Path, list[str]]) -> None:
+    root, _ = written
+    (root / "conftest.py").write_text('pytest_plugins = ["infra.testing.plugin"]\n')
+    own = ["-c", SETTINGS, "--rootdir", str(root), "-o", f"pythonpath={root}", "-p", "no:cacheprovider", "-q"]
+    assert "" == drafts.said(root, "pytest", *own, "tests/consumers")

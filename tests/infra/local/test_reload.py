@@ -29,6 +29,8 @@ def test_what_was_changed_added_and_removed_is_told_at_once(root: Path) -> None:
         await asyncio.sleep(0)
         (root / "consumers" / "__pycache__").mkdir()
         (root / "consumers" / "__pycache__" / "welcome.pyc").write_text("1")
+        (root / "consumers" / ".sms.py.swp").write_text("1")
+        (root / "consumers" / "sms.py~").write_text("1")
         (root / "consumers" / "welcome.py").unlink()
         (root / "gateway" / "new.py").write_text("1")
         return await asyncio.wait_for(watching, 10)
