@@ -19,8 +19,11 @@ from infra.failing import Failing
 from infra.faults import failpoint
 from infra.outcomes import Done, Hold, Incoming, Outcome, Park
 from infra.performing import Performing
+from infra.spells import Spell
 from infra.subscriptions import Subscription
 from infra.tries import Try
+
+_LATER = Hold("what came with it took long")
 
 
 class Deliveries:
@@ -57,16 +60,23 @@ class Deliveries:
 
     def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
         these = [tries.read(subscription, each) for each in incoming]
-        outcomes = self._in_batch(subscription, these) if subscription.batch else {}
-        return [
-            self._closed(subscription, one, outcomes.get(number) or self._alone(subscription, these[number]))
-            for number, one in enumerate(incoming)
-        ]
+        spell = Spell(subscription.timeout)
+        outcomes = self._in_batch(subscription, these, spell) if subscription.batch else {}
+        outcomes |= self._one_by_one(
+            subscription, {number: one for number, one in enumerate(these) if number not in outcomes}, spell
+        )
+        return [self._closed(subscription, one, outcomes[number]) for number, one in enumerate(incoming)]
 
-    def _alone(self, subscription: Subscription, one: Try | Park | Done) -> Outcome:
-        if isinstance(one, Try):
-            return self._settle(subscription, one, lambda: self._handle(subscription, one))
-        return one
+    def _one_by_one(
+        self, subscription: Subscription, these: Mapping[int, Try | Park | Done], spell: Spell
+    ) -> dict[int, Outcome]:
+        known = {number: one for number, one in these.items() if not isinstance(one, Try)}
+        steps = {
+            number: partial(self._settle, subscription, one, partial(self._handle, subscription, one))
+            for number, one in these.items()
+            if isinstance(one, Try)
+        }
+        return known | _in_turn(steps, spell)
 
     def _closed(self, subscription: Subscription, incoming: Incoming, outcome: Outcome) -> Outcome:
         """Close the dead letter that was replayed, once nothing is left to do; a crash before it repeats only this."""
@@ -152,23 +162,36 @@ class Deliveries:
         attempt, publishes = one.delivery.attempt, subscription.publishes
         return DeliveryContext(one.envelope, one.consumer, attempt, one.is_replay, begin, self._provisions, publishes)
 
-    def _in_batch(self, subscription: Subscription, these: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
-        """What the broker gives once more was published before what is new, so it is handled first."""
-        again = {
-            number: self._alone(subscription, one)
-            for number, one in enumerate(these)
-            if isinstance(one, Try) and one.incoming.redelivered
-        }
-        return again | self._together(subscription, these)
+    def _in_batch(
+        self, subscription: Subscription, these: Sequence[Try | Park | Done], spell: Spell
+    ) -> dict[int, Outcome]:
+        """What the broker gives once more was published before what is new, so it is handled first, each alone.
 
-    def _together(self, subscription: Subscription, these: Sequence[Try | Park | Done]) -> dict[int, Outcome]:
-        """Handle in one transaction what looks new; whoever is missing in the result has to be delivered alone."""
+        Whoever is missing in the result has to be delivered alone, too.
+        """
+        again = {number: one for number, one in enumerate(these) if isinstance(one, Try) and one.incoming.redelivered}
+        outcomes = self._one_by_one(subscription, again, spell)
         new = _first_of_each(these)
-        batched = self._batching.handle(subscription, new)
-        return batched.outcomes | {
-            number: self._settle(subscription, new[number], lambda: context.intents)  # noqa: B023  # called at once
+        if again and spell.is_over:
+            return outcomes | dict.fromkeys(new, _LATER)
+        batched = self._batching.handle(subscription, new, spell)
+        effects = {
+            number: partial(self._settle, subscription, new[number], partial(_owed_by, context))
             for number, context in batched.committed.items()
         }
+        return outcomes | batched.outcomes | _in_turn(effects, spell)
+
+
+def _owed_by(context: DeliveryContext) -> Sequence[Intent]:
+    return context.intents
+
+
+def _in_turn(steps: Mapping[int, Callable[[], Outcome]], spell: Spell) -> dict[int, Outcome]:
+    """Do one after the other; when the time is over, what has not begun waits for a call with time of its own."""
+    outcomes: dict[int, Outcome] = {}
+    for number, step in steps.items():
+        outcomes[number] = _LATER if outcomes and spell.is_over else step()
+    return outcomes
 
 
 def _first_of_each(these: Sequence[Try | Park | Done]) -> dict[int, Try]:

@@ -76,7 +76,7 @@ def test_a_failing_one_is_found_and_retried_alone(database: Database, deliver: D
     handler = Handler(envelopes[2].id)
     outcomes = deliver(handler, envelopes)
     assert RetryLater(5, "ValueError: poison") == outcomes.pop(2)
-    assert ([Done()] * 4, [5, 1, 1, 1, 1, 1]) == (outcomes, handler.sizes)
+    assert ([Done()] * 4, [5, 3, 2, 1, 2]) == (outcomes, handler.sizes)
     assert {one.id for one in envelopes} - {envelopes[2].id} == written(database)
     with database.reading() as session:
         assert ["retrying"] == [row.state for row in inbox.of_event(session, envelopes[2].id)]
