@@ -4,6 +4,7 @@ import typer
 
 import consumers
 from infra import commands, logs
+from infra.adding import commands as adding
 from infra.adding import drawing_up
 from infra.commands import output
 from infra.commands.arguments import Json, Limit
@@ -53,6 +54,7 @@ def list_(
 
 
 app.command()(drawing_up.new)
+app.command()(adding.check)
 app.command()(verbs.pause)
 app.command()(verbs.resume)
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from infra import discovery
-from infra.adding import drafting, writing
+from infra.adding import checking, drafting, writing
 from infra.adding.wishes import Wish, chosen
 from infra.commands import output
 from infra.commands.arguments import Json
@@ -34,7 +34,7 @@ def new(  # noqa: PLR0913  # each is an option
     as_json: Json = False,
 ) -> None:
     """Write a consumer and its test, ready to be filled: consumers/NAME.py and tests/consumers/test_NAME.py."""
-    discovery.discover(("consumers", *load().further_consumers))  # who has taken which name
+    discovery.discover(checking.packages(load().further_consumers))  # who has taken which name
     wish = Wish(name, chosen(on or (), is_all=is_all), is_async, is_batch, is_ordered)
     wish.check()
     texts = writing.files(wish, writing.ROOT)

@@ -15,6 +15,7 @@ LINTS: dict[str, list[str]] = {
     "ruff check": ["-m", "ruff", "check"],
     "ruff format": ["-m", "ruff", "format", "--check"],
     "mypy": ["-m", "mypy"],
+    "consumers": ["-m", "consumers", "check"],
     "import-linter": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 #: Each with servers of its own; more than two cores can keep busy, as tests wait for much.
