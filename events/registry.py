@@ -80,6 +80,11 @@ def event_types() -> dict[str, type[Event]]:
     return dict(sorted(_newest.items()))
 
 
+def classes() -> dict[tuple[str, int], type[Event]]:
+    """Every class that there is, by type and version: an older one may be kept beside the newest."""
+    return dict(sorted(_classes.items()))
+
+
 def newest(event_type: str) -> type[Event]:
     """The class that events of this type become.
 

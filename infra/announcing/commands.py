@@ -19,6 +19,7 @@ from infra.database import event_log, held
 from infra.database.held import Place
 from infra.fitting import event_of
 from infra.recovery.deliveries import Delivery
+from infra.schemas import commands as schemas
 
 app = commands.make("Every event's story; and announcing one, now or later.")
 T = TypeVar("T")
@@ -147,6 +148,10 @@ def move(
     with opened() as database, database.transaction() as session:
         moved = postponing.move(session, id, due, who=who(), why=why or "")
     _tell(moved, as_json=as_json)
+
+
+app.command()(schemas.freeze)
+app.command()(schemas.check)
 
 
 def _due(at: datetime | None, delay: timedelta | None) -> datetime | None:

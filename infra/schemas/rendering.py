@@ -7,11 +7,15 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
+from events.attributes import LONGEST_TEXT
 from events.envelope import Event
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: The field that says whom or what an event is about.
 SUBJECT = "x-subject"
+
+#: What `Event` asks of every subject, as far as a schema can say it.
+_TEXT = {"minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 
 
 class _Plain(GenerateJsonSchema):
@@ -29,8 +33,13 @@ def path(event_type: str, version: int) -> str:
 def render(cls: type[Event]) -> dict[str, Any]:
     """JSON Schema 2020-12 of what this class reads; who writes an event may send further fields, which are ignored."""
     found = cls.model_json_schema(schema_generator=_Plain, mode="validation")
-    subject = {} if cls.SUBJECT is None else {SUBJECT: cls.SUBJECT}
-    return {"$schema": DIALECT, "$id": path(cls.TYPE, cls.VERSION), **subject, **found}
+    head = {"$schema": DIALECT, "$id": path(cls.TYPE, cls.VERSION)}
+    if cls.SUBJECT is None:
+        return {**head, **found}
+    field = found["properties"][cls.SUBJECT]
+    if field.get("type") == "string" and "format" not in field:
+        found["properties"][cls.SUBJECT] = _TEXT | field
+    return {**head, SUBJECT: cls.SUBJECT, **found}
 
 
 def written(document: Mapping[str, Any]) -> str:

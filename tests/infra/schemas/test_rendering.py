@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from events.envelope import Event, event_types
+from events.health import HealthChanged
 from events.users import ReminderPageEnded, UserRegistered
 from infra.schemas.rendering import render, written
 from tests.envelopes import events
@@ -38,3 +39,11 @@ def test_what_an_event_writes_fits_its_schema(event: Event) -> None:
 def test_text_of_a_schema_is_sorted_and_ends_in_a_line() -> None:
     """It stands in git, and the same schema must be the same text."""
     assert '{\n  "a": [\n    "ä"\n  ],\n  "b": 1\n}\n' == written({"b": 1, "a": ["ä"]})
+
+
+def test_what_an_event_asks_of_its_subject_stands_in_the_schema() -> None:
+    """Empty, too long or with a control character it is refused, so the schema must not allow it."""
+    subject = render(HealthChanged)["properties"]["component"]
+    validator = jsonschema_rs.validator_for(subject)
+    assert [True, False, False, False] == [validator.is_valid(text) for text in ("smtp", "", "x" * 501, "a\nb")]
+    assert "pattern" not in render(UserRegistered)["properties"]["user_id"]
