@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from infra import discovery, effects, faults, logs, metrics, probes
+from infra.backfilling.working import Backfilling
 from infra.database import consumers as declared_consumers
 from infra.database.engine import Database, connect
 from infra.database.migrations import require_current
@@ -116,6 +117,7 @@ def _compose(settings: Settings) -> None:
     holder = f"consumers {here()} {secrets.token_hex(4)}"
     duties = composing.duties(database, publisher, recorded(), grace=settings.sweep_grace)
     duties["silence"] = Silence(database)
+    duties["backfills"] = Backfilling(database, grace=settings.sweep_grace)
     broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
     pausing.look()  # before the first message is taken

@@ -6,6 +6,7 @@ import consumers
 from infra import commands, logs
 from infra.adding import commands as adding
 from infra.adding import drawing_up
+from infra.backfilling.commands import backfill
 from infra.commands import output
 from infra.commands.arguments import Json, Limit
 from infra.rabbitmq import workers
@@ -58,6 +59,7 @@ app.command()(adding.check)
 app.command()(verbs.pause)
 app.command()(verbs.resume)
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
+app.command()(backfill)
 
 
 def _has_database(settings: Settings) -> bool:

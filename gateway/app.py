@@ -12,6 +12,7 @@ from gateway import health
 from gateway.activity import routes as activity
 from gateway.audit import routes as audit
 from gateway.body_limit import BodyLimit
+from gateway.consumers import backfills
 from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
 from gateway.documents import routes as documents
@@ -37,6 +38,7 @@ _ROUTERS = (
     events.private,
     activity.private,
     consumers.private,
+    backfills.private,
     dead_letters.private,
     operations.private,
     schedules.private,

@@ -30,6 +30,7 @@ NAMES = frozenset(
         "relay.before-confirm",
         "relay.after-confirm",
         "resend.after-confirm",
+        "backfill.after-confirm",
         "delivery.in-transaction",
         "delivery.after-commit",
         "delivery.after-effect",

@@ -10,15 +10,16 @@ from gateway.dependencies import Db, Operator
 from gateway.idempotency import Answer, OncePerKey
 from gateway.identifiers import Id
 from gateway.openapi import problems
-from gateway.operations.schemas import OperationFilter, Stop
+from gateway.operations.schemas import OperationFilter, Reason
 from gateway.pages import Cursor, Page, by_id
 from gateway.security import operator_router
 from infra.database import operations
-from infra.recovery import replaying
+from infra.recovery import replaying, resuming
 from infra.recovery.views import OperationView
 
 private = operator_router("operations")
 _cursor = Cursor("operations", by_id)
+_DEED = problems(400, 404, 409, 413, 415, 422, 503)
 _ASKED: dict[int | str, dict[str, Any]] = {
     202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "The operation."}}}
 }
@@ -47,18 +48,35 @@ def show(id: Id, database: Db) -> Response:  # noqa: A002  # the path's own name
     "/operations/{id}/stop",
     status_code=202,
     response_model=OperationView,
-    responses=_ASKED | problems(400, 404, 409, 413, 415, 422, 503),
+    responses=_ASKED | _DEED,
 )
 async def stop(
     id: Id,  # noqa: A002  # the path's own name for it
     once: OncePerKey,
     who: Operator,
-    wanted: Stop = Stop(),  # noqa: B008  # FastAPI's way to say that the body may be missing
+    wanted: Reason = Reason(),  # noqa: B008  # FastAPI's way to say that the body may be missing
 ) -> Response:
-    """Ask an operation to stop: it does within a second or so. Letters wait again, due times are given up."""
+    """Ask an operation to stop: it does within a second or so. Letters wait again, due times are given up, and a
+    consumer's past can be resumed."""
 
     def work(session: Session) -> Answer:
         operation = replaying.stop(session, id, who=who, why=wanted.why or "")
+        return Answer(202, OperationView.of(operation).model_dump_json(), {"Location": f"/operations/{id}"})
+
+    return (await once.run(work)).response()
+
+
+@private.post("/operations/{id}/resume", status_code=202, response_model=OperationView, responses=_ASKED | _DEED)
+async def resume(
+    id: Id,  # noqa: A002  # the path's own name for it
+    once: OncePerKey,
+    who: Operator,
+    wanted: Reason = Reason(),  # noqa: B008  # as above
+) -> Response:
+    """Let a backfill of a consumer that was stopped go on where it was; other operations cannot."""
+
+    def work(session: Session) -> Answer:
+        operation = resuming.resume(session, id, who=who, why=wanted.why or "")
         return Answer(202, OperationView.of(operation).model_dump_json(), {"Location": f"/operations/{id}"})
 
     return (await once.run(work)).response()

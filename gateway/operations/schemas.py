@@ -1,4 +1,4 @@
-"""Operations over HTTP: which ones are asked for, and why one is stopped."""
+"""Operations over HTTP: which ones are asked for, and why one is stopped or resumed."""
 
 from typing import Literal
 
@@ -11,11 +11,11 @@ from infra.recovery.views import OperationState
 class OperationFilter(Paging):
     """Which operations."""
 
-    kind: Literal["replay", "schedule.backfill"] | None = None
+    kind: Literal["replay", "schedule.backfill", "consumer.backfill"] | None = None
     state: OperationState | None = None
 
 
-class Stop(BaseModel, extra="forbid", frozen=True):
-    """Why it is stopped."""
+class Reason(BaseModel, extra="forbid", frozen=True):
+    """Why it is stopped, or goes on."""
 
     why: Text | None = None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from events.attributes import lowest_id
-from infra.database import consumers, event_log, outdated, pauses, positions
+from infra.database import backfills, consumers, event_log, outdated, pauses, positions
 from infra.database.letters import CLOSED
 from infra.database.walks import Place, Values, Walk
 from infra.retention import MARGIN, Retention, since
@@ -58,14 +58,16 @@ def draw(session: Session, retention: Retention, now: datetime, *, as_if_gone: b
 def _of_log(session: Session, old: datetime | None) -> tuple[int, list[str]]:
     """Up to which position the log may go, and whom it waits for; its newest event stays, as the place to count from.
 
-    What is above a consumer's `scanned` was not looked at yet by the sweep.
+    What is above a consumer's `scanned` was not looked at yet by the sweep, and a backfill may have more to send.
     """
     if old is None:
         return 0, []
     upto = min(event_log.position_at(session, old), event_log.last_position(session) - 1)
     recorded = consumers.declared(session)
-    scanned = min((row.scanned for row in recorded), default=upto)
-    return max(0, min(upto, scanned)), [row.consumer for row in recorded if row.scanned < upto]
+    past = backfills.needed(session)
+    needed_from = {row.consumer: min(row.scanned, past.get(row.consumer, row.scanned)) for row in recorded}
+    lowest = min(needed_from.values(), default=upto)
+    return max(0, min(upto, lowest)), [name for name, position in needed_from.items() if position < upto]
 
 
 def _log(upto: int, old: datetime | None) -> Iterator[Task]:

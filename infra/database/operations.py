@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Integer, bindparam, insert, select, update
 from sqlmodel import Session
 from uuid_utils.compat import uuid7
 
@@ -15,8 +15,8 @@ from infra.database.tables import table
 #: States in which there is work left.
 OPEN = ("running", "stopping")
 #: Kinds: dead letters that are sent again (worked off by the consumers' duty), due times that are announced after the
-#: fact (worked off by the scheduler).
-REPLAY, BACKFILL = "replay", "schedule.backfill"
+#: fact (worked off by the scheduler), and events of the past that one consumer is given (by the relay).
+REPLAY, BACKFILL, PAST = "replay", "schedule.backfill", "consumer.backfill"
 
 _OPERATION = table(Operation)
 _ADD = insert(_OPERATION)
@@ -32,11 +32,26 @@ _STOP = (
     .where(_OPERATION.c.id == bindparam("operation"), _OPERATION.c.state == "running")
     .values(state="stopping", updated_at=bindparam("now"))
 )
+_RESUME = (
+    update(_OPERATION)
+    .where(_OPERATION.c.id == bindparam("operation"), _OPERATION.c.state == "stopped")
+    .values(state="running", message="goes on", updated_at=bindparam("now"), finished_at=None)
+)
+_EXTEND = (
+    update(_OPERATION)
+    .where(_OPERATION.c.id == bindparam("operation"))
+    .values(
+        total=_OPERATION.c.total + bindparam("more", type_=Integer),
+        sent=_OPERATION.c.sent + bindparam("newly_sent", type_=Integer),
+        updated_at=bindparam("now"),
+    )
+)
 _WRITE = (
     update(_OPERATION)
     .where(_OPERATION.c.id == bindparam("operation"))
     .values(
         state=bindparam("new_state"),
+        total=bindparam("all"),
         sent=bindparam("all_sent"),
         handled=bindparam("all_handled"),
         failed=bindparam("all_failed"),
@@ -55,19 +70,27 @@ class Filter:
     state: str | None = None
 
 
-def add(session: Session, kind: str, request: Mapping[str, Any], *, operation_id: str, total: int) -> Operation:
-    """Write down a new one, which runs from the commit on; one that has nothing to do is done."""
-    now = datetime.now(UTC)
+def add(  # noqa: PLR0913  # what is known of it, by name
+    session: Session,
+    kind: str,
+    request: Mapping[str, Any],
+    *,
+    operation_id: str,
+    total: int,
+    may_grow: bool = False,
+) -> Operation:
+    """Write down a new one, which runs from the commit on; one that has nothing to do, and never will, is done."""
+    now, runs = datetime.now(UTC), bool(total or may_grow)
     operation = Operation(
         id=operation_id,
         kind=kind,
-        state="running" if total else "done",
+        state="running" if runs else "done",
         request=dict(request),
         total=total,
-        message="begins" if total else "nothing to do",
+        message="begins" if runs else "nothing to do",
         created_at=now,
         updated_at=now,
-        finished_at=None if total else now,
+        finished_at=None if runs else now,
     )
     session.connection().execute(_ADD, operation.model_dump())
     return operation
@@ -105,12 +128,25 @@ def ask_to_stop(session: Session, operation_id: str) -> bool:
     return bool(session.connection().execute(_STOP, values).rowcount)
 
 
+def resume(session: Session, operation_id: str) -> bool:
+    """Let one that was stopped go on; False when it is not stopped."""
+    values = {"operation": operation_id, "now": datetime.now(UTC)}
+    return bool(session.connection().execute(_RESUME, values).rowcount)
+
+
+def extend(session: Session, operation_id: str, *, total: int = 0, sent: int = 0) -> None:
+    """Add to what there is to do, and to what was sent."""
+    values = {"operation": operation_id, "more": total, "newly_sent": sent, "now": datetime.now(UTC)}
+    session.connection().execute(_EXTEND, values)
+
+
 def write(session: Session, operation: Operation) -> None:
     """Write how far it has come, and the state that it is in now; one that is not open any more has ended now."""
     now = datetime.now(UTC)
     values = {
         "operation": operation.id,
         "new_state": operation.state,
+        "all": operation.total,
         "all_sent": operation.sent,
         "all_handled": operation.handled,
         "all_failed": operation.failed,

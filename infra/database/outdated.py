@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, bindparam, delete, exists, func, or_, select, update
 from sqlmodel import Session
 
+from infra.database.consumer_tables import Backfill
 from infra.database.letters import CLOSED
 from infra.database.operations import OPEN
 from infra.database.recovery_tables import Audit, DeadLetter, Operation, Resend, Unsettled
@@ -35,7 +36,7 @@ _LOG, _OUTBOX, _INBOX, _EFFECT = table(EventLog), table(Outbox), table(Inbox), t
 _LETTER, _RESEND, _UNSETTLED = table(DeadLetter), table(Resend), table(Unsettled)
 _RUN, _GAP, _ACTIVITY = table(ScheduleRun), table(ScheduleGap), table(Activity)
 _IDEMPOTENCY, _OPERATION, _AUDIT = table(Idempotency), table(Operation), table(Audit)
-_SUBSCRIPTION = table(Subscription)
+_SUBSCRIPTION, _BACKFILL = table(Subscription), table(Backfill)
 
 #: Where walks begin: before the first position, id and moment.
 FIRST_POSITION, FIRST_ID, FIRST_MOMENT = 0, "", datetime(1, 1, 1, tzinfo=UTC)
@@ -135,6 +136,7 @@ OPERATION = Walk(
         ~exists().where(_LETTER.c.operation_id == _OPERATION.c.id),
         ~exists().where(_RUN.c.state == ORDERED, _RUN.c.operation_id == _OPERATION.c.id),
     ],
+    along=[delete(_BACKFILL).where(~exists().where(_OPERATION.c.id == _BACKFILL.c.operation_id))],
 )
 AUDIT = Walk(_AUDIT, _AUDIT.c.id, within=[_AUDIT.c.id < _BELOW], may_go=[_AUDIT.c.at < _OLD])
 #: What is left of consumers that are none any more; a replay for one of them comes back to its letter.

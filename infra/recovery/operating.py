@@ -11,8 +11,8 @@ from infra.database import chosen, operations, replays, resends
 from infra.database.engine import Database
 from infra.database.recovery_tables import Operation
 from infra.errors import DatabaseUnavailable
+from infra.pacing import Pace
 from infra.recovery import stopping
-from infra.recovery.pacing import Pace
 
 _log = structlog.get_logger(__name__)
 #: Letters that are sent in one transaction.

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from sqlmodel import Session
 
-from infra.database import emptied, event_log, positions, resends, settling, unsettled
+from infra.database import backfills, emptied, event_log, positions, resends, settling, unsettled
 from infra.database.consumers import takers
 from infra.database.engine import Database
 from infra.database.resends import Addressed
@@ -137,7 +137,14 @@ def _resend(session: Session, row: Subscription, places: Sequence[int], began: d
     logged = [one for one in event_log.at(session, marked) if takers([row], one.type)]
     # What is not in the log any more, or not for this consumer since its types were changed, can never be settled.
     unsettled.remove(session, row.consumer, sorted(marked - {one.position for one in logged}))
-    added = resends.add(session, [Addressed(row.consumer, one.body.encode(), one.event_id, one.type) for one in logged])
+    past = backfills.past_positions(session, row.consumer, sorted(marked))
+    added = resends.add(
+        session,
+        [
+            Addressed(row.consumer, one.body.encode(), one.event_id, one.type, backfilled=one.position in past)
+            for one in logged
+        ],
+    )
     positions.count_resent(session, row.consumer, added)
     return added
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from infra.database import consumers, outbox, resends
+from infra.database import backfills, consumers, outbox, resends
+from infra.database.backfills import Sending, Slice
 from infra.database.engine import Database
 from infra.database.outbox import Due
 from infra.database.recovery_tables import Resend
@@ -37,6 +38,19 @@ class Reading:
     async def resends(self, most: int, without: Collection[str]) -> list[Resend]:
         """What waits to be sent to one consumer's queue alone, but for these consumers."""
         return await self._read(lambda session: resends.waiting(session, most, without=without))
+
+    async def backfills(self) -> list[Sending]:
+        """The backfills that have something to send."""
+        return await self._read(backfills.to_send)
+
+    async def past(self, one: Sending, room: Callable[[int], int]) -> Slice | None:
+        """What comes next of one, when there is room for it beside so many that are on their way."""
+
+        def look(session: Session) -> Slice | None:
+            most = room(backfills.in_flight(session, one))
+            return backfills.next_slice(session, one, most) if most else None
+
+        return await self._read(look)
 
     async def consumers(self) -> list[Consumer]:
         """Whose queues to declare."""

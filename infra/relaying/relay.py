@@ -27,11 +27,11 @@ from infra.errors import (
 from infra.faults import failpoint
 from infra.rabbitmq.publisher import Publisher, event_message
 from infra.relaying import batches, emptying, faltering, releasing
+from infra.relaying.aside import Aside
 from infra.relaying.batches import Result
 from infra.relaying.holds import Holds
 from infra.relaying.pace import Pace
 from infra.relaying.reading import Reading
-from infra.relaying.resending import Resending
 from infra.relaying.tenure import Tenure
 from infra.relaying.trouble import Trouble
 
@@ -66,7 +66,7 @@ class Relay:
         self._tenure = Tenure(database, Holding(LEASE, holder, LEASE_SECONDS))
         self._holds = holds or Holds()
         self._reading = Reading(database)
-        self._resending = Resending(database, self._reading, publisher, self._holds.like())
+        self._aside = Aside(database, self._reading, publisher, self._holds)
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pace = Pace()
@@ -90,7 +90,7 @@ class Relay:
         """Why events wait here, in one line for readiness; None while all is well, and on a stand-by."""
         if not self._tenure.held:
             return self._tenure.trouble.problem
-        return self._trouble.problem or self._publisher.conflict or self._holds.problem or self._resending.problem
+        return self._trouble.problem or self._publisher.conflict or self._holds.problem or self._aside.problem
 
     def wake(self) -> None:
         """Look into the outbox now; may be called from any thread."""
@@ -154,7 +154,7 @@ class Relay:
         if rows:
             failpoint("relay.after-claim")
             await self._publish(rows)
-        more = await self._resending.turn() if not rows or self._resending.is_due else False
+        more = await self._aside.turn(is_idle=not rows, is_behind=len(rows) == BATCH)
         if not rows:
             self._trouble.over()
             if not more:
@@ -241,7 +241,7 @@ class Relay:
         seconds = [POLL]
         if upcoming is not None:
             seconds.append(min(CLOCK_POLL, (upcoming - datetime.now(UTC)).total_seconds()))
-        seconds += [held for held in (self._holds.seconds(), self._resending.seconds()) if held is not None]
+        seconds += [held for held in (self._holds.seconds(), *self._aside.seconds()) if held is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(seconds))):
                 await self._woken.wait()

@@ -140,7 +140,7 @@ finally:
 )
 def test_what_cannot_be_read_is_refused_and_says_what_can(text: str) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"TIDINGS_FAULT: .* is not name.*names are cleaning.*actions are exit"
+        ConfigurationError, match=r"TIDINGS_FAULT: .* is not name.*names are backfill.*actions are exit"
     ):
         arm(text)
 

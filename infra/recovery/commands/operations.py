@@ -10,7 +10,7 @@ from infra.commands.arguments import After, Id, Json, Limit, MaybeWhy
 from infra.commands.opened import opened, who
 from infra.commands.output import Columns
 from infra.database import operations
-from infra.recovery import replaying
+from infra.recovery import replaying, resuming
 from infra.recovery.commands import watching
 from infra.recovery.views import OperationState, OperationView
 
@@ -41,10 +41,18 @@ def show(id: Id, wait: Wait = False, as_json: Json = False) -> int:  # noqa: A00
 
 @app.command()
 def stop(id: Id, why: MaybeWhy = None, as_json: Json = False) -> None:  # noqa: A002  # as above
-    """Stop an operation: a replay's letters wait again, a backfill's due times are given up."""
+    """Stop an operation: a replay's letters wait again, due times are given up, a consumer's past can be resumed."""
     with opened() as database, database.transaction() as session:
         asked = OperationView.of(replaying.stop(session, id, who=who(), why=why or ""))
     output.done(asked, "It stops within a second or so; what it has not sent stays undone.", as_json=as_json)
+
+
+@app.command()
+def resume(id: Id, why: MaybeWhy = None, as_json: Json = False) -> None:  # noqa: A002  # as above
+    """Let a backfill of a consumer that was stopped go on where it was."""
+    with opened() as database, database.transaction() as session:
+        asked = OperationView.of(resuming.resume(session, id, who=who(), why=why or ""))
+    output.done(asked, f"It goes on: ./tidings operations show --wait {id}", as_json=as_json)
 
 
 _OPERATIONS: Columns[OperationView] = {

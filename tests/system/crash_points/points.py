@@ -71,5 +71,6 @@ CLOCK = (
     Point("scheduler.after-commit", {"fired": True}),
 )
 EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *REPLAYED, *CLOCK)
-#: Those that have tests of their own: the cleaning dies with old rows around it (tests/infra/cleaning/test_killed.py).
-ELSEWHERE = frozenset({"cleaning.between-batches"})
+#: Those that have tests of their own: the cleaning dies with old rows around it (tests/infra/cleaning/test_killed.py),
+#: the relay with a past (tests/infra/relaying/test_past.py).
+ELSEWHERE = frozenset({"cleaning.between-batches", "backfill.after-confirm"})
