@@ -11,8 +11,8 @@ from infra.settings import load
 
 
 @contextmanager
-def opened() -> Iterator[Database]:
-    """The database, for as long as the command takes.
+def opened(*, of_any_version: bool = False) -> Iterator[Database]:
+    """The database, for as long as the command takes; of any version for what is asked before it is migrated.
 
     Raises:
         ConfigurationError: the setting is wrong, or the schema is not current.
@@ -20,7 +20,7 @@ def opened() -> Iterator[Database]:
     """
     database = engine.connect(load().database)
     try:
-        migrations.require_current(database)
+        (migrations.require_tables if of_any_version else migrations.require_current)(database)
         yield database
     finally:
         database.close()

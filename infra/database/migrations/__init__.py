@@ -61,6 +61,19 @@ def require_current(database: Database) -> None:
         raise ConfigurationError("The database is not at this version's schema: run ./tidings migrate first.")
 
 
+def require_tables(database: Database) -> None:
+    """Let a command look at a database that is of an older version, perhaps: before it is migrated.
+
+    Raises:
+        ConfigurationError: nobody has migrated it yet.
+        DatabaseUnavailable: the database is away.
+    """
+    with database.reading() as session:
+        at = MigrationContext.configure(session.connection()).get_current_revision()
+    if at is None:
+        raise ConfigurationError("The database has no tables yet: run ./tidings migrate first.")
+
+
 def configuration(connection: Connection | None) -> Config:
     """Alembic's configuration, made here so that no ini file is needed."""
     config = Config()
