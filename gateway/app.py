@@ -60,6 +60,7 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
         exception_handlers=HANDLERS,  # type: ignore[arg-type]  # each handler takes its own kind of exception
         responses=ANY_PROBLEM,
         redirect_slashes=False,
+        docs_url=None,  # ours needs no other server: gateway.documents
         redoc_url=None,
     )
     app.state.database = database

@@ -83,6 +83,7 @@ def run_tests(arguments: Rest = None) -> int:
     install.ensure_rabbitmq(_note)
     install.ensure_postgresql(_note)
     install.ensure_faketime(_note)
+    install.ensure_chromium(_note)
     passed = [*([] if arguments else [checks.lint()]), checks.run_pytest(arguments or [])]
     return 0 if all(passed) else commands.FAILED
 

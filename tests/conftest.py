@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
 from infra.errors import TidingsError
-from infra.local.install import ensure_postgresql, ensure_rabbitmq
+from infra.local.install import ensure_chromium, ensure_postgresql, ensure_rabbitmq
 from infra.local.node import Node, Ports
+from tests import browser as browsers
 from tests import parallel, roots
 from tests.brokers import BrokerApi
 from tests.mailbox import Mailbox
@@ -147,6 +149,15 @@ def mailbox() -> Iterator[Mailbox]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
+    """Chromium; for one module alone, as an event loop runs in the tests' thread for as long as it does."""
+    with failing_in_one_line():
+        ensure_chromium(pytestconfig.get_terminal_writer().line)
+    with browsers.chromium() as started:
+        yield started
 
 
 @contextmanager

@@ -50,6 +50,9 @@ POSTGRESQL = Package("PostgreSQL", "postgresql", "postgresql@15", "run the tests
 FAKETIME = Package(
     "libfaketime", "libfaketime", "libfaketime", "run the tests without it: pytest -k 'not clocks'", is_server=False
 )
+CHROMIUM = Package(
+    "Chromium", "chromium", "chromium", "run the tests without it: pytest -k 'not browser'", is_server=False
+)
 
 
 def ensure_rabbitmq(say: Say) -> None:
@@ -82,6 +85,18 @@ def ensure_faketime(say: Say) -> None:
     """
     if programs.faketime() is None and platform.system() == "Linux":
         Installer(say).install(FAKETIME)
+
+
+def ensure_chromium(say: Say) -> None:
+    """Install Chromium if it is missing: tests look at our pages with it.
+
+    `say` gets a line when something is done.
+
+    Raises:
+        ConfigurationError: it is missing and cannot be installed; the text lists the choices.
+    """
+    if programs.chromium() is None:
+        Installer(say).install(CHROMIUM)
 
 
 class Installer:

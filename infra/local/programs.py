@@ -55,6 +55,13 @@ def faketime() -> Path | None:
     return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
+def chromium() -> Path | None:
+    """The browser, under the name that a Linux distribution or a Mac gives it."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((_first([], name) for name in names if _first([], name)), None)
+    return found or next(iter(sorted(Path("/Applications").glob("Chromium.app/Contents/MacOS/Chromium"))), None)
+
+
 def _postgresql_folders() -> Iterator[Path]:
     yield from Path("/usr/lib/postgresql").glob("*/bin")
     for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ConfigurationError
-from infra.local.install import FAKETIME, POSTGRESQL, RABBITMQ, Installer, Package
+from infra.local.install import CHROMIUM, FAKETIME, POSTGRESQL, RABBITMQ, Installer, Package
 
 APT = "apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 rabbitmq-server"
 
@@ -101,7 +101,7 @@ def test_when_apt_get_fails_its_error_and_the_choices_are_one_line_and_the_polic
     assert not policy.exists()
 
 
-@pytest.mark.parametrize(("package", "count"), [(RABBITMQ, 1), (FAKETIME, 0)])
+@pytest.mark.parametrize(("package", "count"), [(RABBITMQ, 1), (FAKETIME, 0), (CHROMIUM, 0)])
 def test_only_a_server_is_kept_from_starting_at_boot(policy: Path, package: Package, count: int) -> None:
     machine = Machine(policy, "apt-get", "systemctl", root=True)
     machine.install(package)
