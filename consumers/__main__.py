@@ -13,6 +13,7 @@ from infra.rabbitmq import workers
 from infra.recovery.commands import consumers as verbs
 from infra.recovery.commands.consumers import After, State, Type
 from infra.settings import Settings, load
+from infra.shadowing import commands as shadowing
 from infra.subscriptions import recorded
 from infra.topology import commands as topology
 
@@ -58,6 +59,7 @@ app.command()(drawing_up.new)
 app.command()(adding.check)
 app.command()(verbs.pause)
 app.command()(verbs.resume)
+app.command()(shadowing.made(consumers.discover))
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
 app.command()(backfill)
 

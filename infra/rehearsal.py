@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import wraps
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from events.envelope import decode
@@ -16,6 +18,7 @@ from infra.database.engine import Database
 from infra.delivery import Deliveries
 from infra.effects import Intent, Performer
 from infra.failing import Failing
+from infra.mail import Templates
 from infra.outcomes import Incoming, Outcome
 from infra.subscriptions import Handler, Subscription
 
@@ -62,6 +65,13 @@ class Capturing(Mapping[str, Performer]):
     def _take(self, intent: Intent) -> None:
         self._before(intent)
         self.taken.append(intent)
+
+
+def templates() -> Templates:
+    """Those of the consumers' program, which a library can find by name only."""
+    package = find_spec("consumers")
+    folders = package.submodule_search_locations if package else None
+    return Templates(Path(folders[0] if folders else ".", "templates"))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -20,6 +20,7 @@ _OF_EVENT = select(_INBOX).where(_INBOX.c.event_id == bindparam("event"))
 _OWE = update(_INBOX).where(*_KEY).values(state="committed")
 _SETTLE = update(_INBOX).where(*_KEY, _INBOX.c.state.not_in(SETTLED)).values(state="handled", error=None, retry_at=None)
 _REOPEN = update(_INBOX).where(*_KEY).values(state="retrying", attempts=0, retry_at=bindparam("now", type_=UtcDateTime))
+_FORGET = delete(_INBOX).where(*_KEY)
 _REOPEN_DEAD = _REOPEN.where(_INBOX.c.state == "dead")
 _REOPEN_ALL = _REOPEN.values(handled_at=None)
 
@@ -109,6 +110,13 @@ def reopen(session: Session, keys: Sequence[tuple[str, str]], *, force: bool) ->
     rows = [{"event": event_id, "who": consumer, "now": datetime.now(UTC)} for event_id, consumer in keys]
     if rows:
         session.connection().execute(_REOPEN_ALL if force else _REOPEN_DEAD, rows)
+
+
+def forget(session: Session, keys: Sequence[tuple[str, str]]) -> None:
+    """Let these (event id and consumer) be as if they had never come."""
+    rows = [{"event": event_id, "who": consumer} for event_id, consumer in keys]
+    if rows:
+        session.connection().execute(_FORGET, rows)
 
 
 def of_event(session: Session, event_id: str) -> list[Inbox]:

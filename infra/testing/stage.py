@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from events.envelope import Envelope, decode
 from events.errors import UndecodableEvent
+from infra import rehearsal
 from infra.database import inbox
 from infra.database.engine import Database
 from infra.effects import Intent
@@ -30,7 +30,7 @@ class Stage:
         self.told: list[Told] = []
         self._database = database
         self._rehearsal = Rehearsal(database, self.capturing, provisions=provisions)
-        self._templates: Templates | None = None
+        self._templates = rehearsal.templates()
         #: How often effects of a kind will fail yet, and how.
         self._failing: Counter[str] = Counter()
         self._errors: dict[str, Exception] = {}
@@ -75,20 +75,12 @@ class Stage:
             return inbox.look(session, envelope.id, consumer)
 
     def _happen(self, intent: Intent) -> None:
-        made = compose(self._folder(), intent) if intent.kind == MAIL else None
+        made = compose(self._templates, intent) if intent.kind == MAIL else None
         if self._failing[intent.kind]:
             self._failing[intent.kind] -= 1
             raise self._errors[intent.kind]
         if made is not None:
             self.mails.append(Mail.of(intent, made))
-
-    def _folder(self) -> Templates:
-        """By default those of the consumers' program, which a library can find by name only."""
-        if self._templates is None:
-            package = find_spec("consumers")
-            folders = package.submodule_search_locations if package else None
-            self._templates = Templates(Path(folders[0] if folders else ".", "templates"))
-        return self._templates
 
 
 def _name(outcome: Outcome, entry: inbox.Entry | None) -> str:
