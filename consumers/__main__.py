@@ -61,7 +61,7 @@ app.command()(verbs.pause)
 app.command()(verbs.resume)
 app.command()(shadowing.made(consumers.discover))
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
-app.command()(backfill)
+app.command()(shadowing.beside(backfill, consumers.discover))
 
 
 def _has_database(settings: Settings) -> bool:

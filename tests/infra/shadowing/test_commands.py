@@ -11,7 +11,7 @@ from consumers import __main__ as program
 from events.envelope import Envelope, announce, encode
 from events.users import UserRegistered
 from infra import commands
-from infra.database import event_log, leases, outbox
+from infra.database import event_log, leases, operations, outbox
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.delivery import Deliveries
@@ -162,3 +162,11 @@ def test_the_option_of_another_command_does_the_same(
         assert 0 == commands.code(app, "tidings", ["backfill", "tested", "--since", "7d", *words])
     forget("tested")
     assert [("tested", "x"), (7, None), ("tested", shadowing.RATE)] == did
+
+
+def test_a_backfill_that_is_only_looked_at_sends_nothing(run: Run, kept: Database) -> None:
+    logged(kept, 2)
+    code, output, _ = run("backfill", "welcome-email", "--since", "7d", "--shadow", *FAST)
+    assert (0, "2 events: 2 without a record.") == (code, output.splitlines()[2])
+    with kept.reading() as session:
+        assert [] == operations.page(session, operations.Filter())
