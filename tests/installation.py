@@ -25,8 +25,9 @@ START = 120
 class Installation:
     """Started by `up`, stopped by `down`; everything in between goes through the doors that a user has."""
 
-    def __init__(self, state: Path, **settings: str) -> None:
+    def __init__(self, state: Path, *, root: Path = ROOT, **settings: str) -> None:
         self.state = state
+        self._root = root
         wish = 30000 + os.getpid() % 1000 * 2  # not reserved by us, else it would not be free to `up`
         own = {"STATE_DIR": str(state), "HTTP_PORT": str(wish), "LOG_FORMAT": "json", **settings}
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDINGS_")}
@@ -35,7 +36,7 @@ class Installation:
     def command(self, *arguments: str, seconds: float = START) -> subprocess.CompletedProcess[str]:
         """Run `./tidings` with these arguments to its end."""
         return subprocess.run(
-            [str(ROOT / "tidings"), *arguments],
+            [str(self._root / "tidings"), *arguments],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -44,9 +45,9 @@ class Installation:
             check=False,
         )
 
-    def up(self) -> None:
+    def up(self, *options: str) -> None:
         """Start, detached."""
-        done = self.command("up", "--detach")
+        done = self.command("up", "--detach", *options)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def down(self) -> None:

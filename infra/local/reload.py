@@ -1,13 +1,13 @@
 """Notices that somebody saved a file of ours (`up --reload`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from pathlib import Path
 
 #: Where programs come from.
 FOLDERS = ("consumers", "events", "gateway", "infra", "scheduler")
 #: Seconds between two looks; a change is told when a further look finds all at rest.
-_POLL = 0.5
+_POLL = 0.3
 
 
 async def changes(root: Path) -> AsyncIterator[list[str]]:
@@ -21,6 +21,13 @@ async def changes(root: Path) -> AsyncIterator[list[str]]:
         if changed := sorted(str(path.relative_to(root)) for path, _ in now.items() ^ before.items()):
             before = now
             yield list(dict.fromkeys(changed))
+
+
+def concerned(paths: Iterable[str], programs: Collection[str]) -> list[str]:
+    """Those of the programs that use one of these files: what lies in the folder of one is nothing to the others."""
+    folders = {path.partition("/")[0] for path in paths}
+    own = set(programs)
+    return [name for name in programs if name in folders or folders - own]
 
 
 def _snapshot(root: Path) -> dict[Path, int]:

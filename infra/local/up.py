@@ -115,8 +115,20 @@ class Up:
 
     async def _follow_changes(self) -> None:
         async for paths in reload.changes(ROOT):
-            self._output.say(f"{', '.join(paths[:3])} changed: the programs start anew")
-            await asyncio.gather(*(keeper.reload(_PROGRAMS_END) for keeper in self._programs))
+            names = reload.concerned(paths, PROGRAMS)
+            self._output.say(f"{', '.join(paths[:3])} changed: {', '.join(names)} start anew")
+            chosen = [keeper for keeper in self._programs if keeper.process.name in names]
+            again = [self._declare_again()] if "consumers" in names else []
+            await asyncio.gather(*again, *(keeper.reload(_PROGRAMS_END) for keeper in chosen))
+
+    async def _declare_again(self) -> None:
+        """A new consumer misses nothing from now on, though its program takes some seconds to end and start."""
+        declaration = self._plan.declaration(self._output)
+        try:
+            await self._step(declaration, "the queues are declared")
+        except NotStarted as error:  # the program says the same when it starts
+            self._output.say(str(error))
+        self._steps.remove(declaration)
 
     def _kill_all(self) -> None:
         self._output.say("killing everything")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.reload import FOLDERS, changes
+from infra.local.plan import PROGRAMS
+from infra.local.reload import FOLDERS, changes, concerned
 
 
 @pytest.fixture
@@ -36,6 +37,19 @@ def test_what_was_changed_added_and_removed_is_told_at_once(root: Path) -> None:
         return await asyncio.wait_for(watching, 10)
 
     assert asyncio.run(scenario()) == ["consumers/welcome.py", "gateway/new.py"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["consumers/sms.py"], ["consumers"]),
+        (["consumers/sms.py", "scheduler/timetable.py"], ["consumers", "scheduler"]),
+        (["events/users.py"], list(PROGRAMS)),
+        (["consumers/sms.py", "infra/mail.py"], list(PROGRAMS)),
+    ],
+)
+def test_only_the_programs_that_use_a_file_start_anew(paths: list[str], names: list[str]) -> None:
+    assert names == concerned(paths, PROGRAMS)
 
 
 def test_a_program_restarts_for_templates_too(root: Path) -> None:
