@@ -15,6 +15,10 @@ class AlreadyHandled(BaseException):
     """Another delivery of the same event came first: undo this one. No Exception, so that no handler swallows it."""
 
 
+class GivenUp(BaseException):
+    """The event was given up while it was at work, and others of its subject have gone on: it ends without a trace."""
+
+
 def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Session:
     """A transaction with the event claimed in it: its first statement, before any of the handler's own."""
     session = stack.enter_context(database.transaction())

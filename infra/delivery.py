@@ -17,7 +17,8 @@ from infra.effects import Intent, Performer
 from infra.errors import Busy, DatabaseUnavailable
 from infra.failing import Failing
 from infra.faults import failpoint
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park
+from infra.ordering import Ordering
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park, PassedOver
 from infra.performing import Performing
 from infra.spells import Spell
 from infra.subscriptions import Subscription
@@ -44,6 +45,7 @@ class Deliveries:
         self._performing = Performing(database, performers)
         self._calling = Calling()
         self._failing = failing or Failing(database)
+        self._ordering = Ordering(database)
         self._is_stopping = is_stopping
         self._batching = Batching(
             database=database,
@@ -72,11 +74,13 @@ class Deliveries:
     ) -> dict[int, Outcome]:
         known = {number: one for number, one in these.items() if not isinstance(one, Try)}
         steps = {
-            number: partial(self._settle, subscription, one, partial(self._handle, subscription, one))
-            for number, one in these.items()
-            if isinstance(one, Try)
+            number: partial(self._alone, subscription, one) for number, one in these.items() if isinstance(one, Try)
         }
         return known | _in_turn(steps, spell)
+
+    def _alone(self, subscription: Subscription, one: Try) -> Outcome:
+        settle = partial(self._settle, subscription, one, partial(self._handle, subscription, one))
+        return self._ordering.in_turn(one.delivery, subscription.types, settle) if subscription.ordered else settle()
 
     def _closed(self, subscription: Subscription, incoming: Incoming, outcome: Outcome) -> Outcome:
         """Close the dead letter that was replayed, once nothing is left to do; a crash before it repeats only this."""
@@ -93,6 +97,8 @@ class Deliveries:
         try:
             with self._performing.sole(one.delivery):
                 return self._end(subscription, one, handle)
+        except commits.GivenUp:
+            return PassedOver()
         except (DatabaseUnavailable, Busy) as error:
             return Hold(str(error))
 
@@ -103,7 +109,7 @@ class Deliveries:
                 return Done(filtered=True)
             failpoint("delivery.after-commit", one.consumer)
             self._performing.perform(intents)
-        except (DatabaseUnavailable, Busy, KeyboardInterrupt, SystemExit):
+        except (DatabaseUnavailable, Busy, commits.GivenUp, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts
             if self._is_stopping() and not isinstance(error, Exception):
@@ -127,6 +133,8 @@ class Deliveries:
         if entry is None or not entry.is_through:
             with suppress(commits.AlreadyHandled):
                 return self._run_if_wanted(subscription, one)
+            if subscription.ordered:
+                self._ordering.require_open(one.delivery)
         elif entry.is_settled:
             return None if entry.state == "filtered" else ()
         return self._performing.owed(one.delivery)

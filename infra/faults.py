@@ -35,6 +35,8 @@ NAMES = frozenset(
         "delivery.after-commit",
         "delivery.after-effect",
         "delivery.before-ack",
+        "ordering.after-waiting",
+        "ordering.before-wake",
         "retry.before-ack",
         "dead.before-ack",
         "keeper.before-commit",

@@ -34,6 +34,11 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Nothing was done, nor need be: it waits in the database for its turn, or was given up already. Acknowledge."""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryLater:
     """Publish a copy to the retry tier for `delay` seconds, wait for its confirm, then acknowledge."""
 
@@ -71,4 +76,4 @@ class Hold:
     alone: bool = False
 
 
-Outcome = Done | RetryLater | Park | Hold
+Outcome = Done | PassedOver | RetryLater | Park | Hold

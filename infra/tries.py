@@ -53,4 +53,5 @@ def read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
     if chain is not None and (problem := causes.loop(envelope.type, chain)) is not None:
         return Park("loop", one_line(problem)[:LONGEST_ERROR])
     now = datetime.now(UTC)
-    return Try(incoming, envelope, inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now))
+    delivery = inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now, subscription.ordered)
+    return Try(incoming, envelope, delivery)

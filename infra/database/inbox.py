@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -34,6 +34,8 @@ class Delivery:
     #: 1 for the first; a replay begins at 1 again, and so does the row's `attempts`. Its `first_at` stays.
     attempt: int
     begun_at: datetime
+    #: Of an ordered consumer: once dead it stays so but for a replay, as the next one of its subject may be at work.
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,13 @@ def claim(session: Session, delivery: Delivery, *, owes_effects: bool = False) -
     """Write, in the handler's transaction, that its work is done; False when another delivery already did it."""
     state = "committed" if owes_effects else "handled"
     values = {**_values(delivery), "state": state, "handled_at": datetime.now(UTC), "error": None}
-    return bool(session.connection().execute(_claims(session), values).rowcount)
+    return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
 
 
 def filter_out(session: Session, delivery: Delivery) -> bool:
     """Settle an event that its consumer does not want; False when another delivery was through with it before."""
     values = {**_values(delivery), "state": "filtered", "handled_at": datetime.now(UTC), "error": None}
-    return bool(session.connection().execute(_claims(session), values).rowcount)
+    return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
 
 
 def claim_new(session: Session, deliveries: Sequence[Delivery], unwanted: Sequence[Delivery] = ()) -> set[str]:
@@ -98,7 +100,7 @@ def fail(session: Session, delivery: Delivery, error: str, retry_at: datetime | 
     state = "dead" if retry_at is None else "retrying"
     ended = {"error": error, "failed_at": datetime.now(UTC), "retry_at": retry_at}
     values = {**_values(delivery), "state": state, "handled_at": None, **ended}
-    first_at: datetime | None = session.connection().execute(_failures(session), values).scalar_one_or_none()
+    first_at: datetime | None = session.connection().execute(_failures(session, delivery), values).scalar_one_or_none()
     return first_at or delivery.begun_at
 
 
@@ -134,21 +136,21 @@ def _values(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _claim(insert: Any) -> Any:
+def _claim(insert: Any, *conditions: Any) -> Any:
     new = insert(_INBOX)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "handled_at", "error")} | {"retry_at": None},
-        where=_INBOX.c.handled_at.is_(None),
+        where=and_(_INBOX.c.handled_at.is_(None), *conditions),
     ).execution_options(preserve_rowcount=True)
 
 
-def _failure(insert: Any) -> Any:
+def _failure(insert: Any, *conditions: Any) -> Any:
     new = insert(_INBOX)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "error", "failed_at", "retry_at")},
-        where=_INBOX.c.state.not_in(SETTLED),
+        where=and_(_INBOX.c.state.not_in(SETTLED), *conditions),
     ).returning(_INBOX.c.first_at)
 
 
@@ -157,14 +159,20 @@ def _news(insert: Any) -> Any:
 
 
 _STATEMENTS = {
-    name: (_claim(insert), _failure(insert), _news(insert))
+    name: (
+        _claim(insert),
+        _failure(insert),
+        _news(insert),
+        _claim(insert, _INBOX.c.state != "dead"),
+        _failure(insert, _INBOX.c.state != "dead"),
+    )
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 
 
-def _claims(session: Session) -> Any:
-    return _STATEMENTS[session.connection().dialect.name][0]
+def _claims(session: Session, delivery: Delivery) -> Any:
+    return _STATEMENTS[session.connection().dialect.name][3 if delivery.ordered else 0]
 
 
-def _failures(session: Session) -> Any:
-    return _STATEMENTS[session.connection().dialect.name][1]
+def _failures(session: Session, delivery: Delivery) -> Any:
+    return _STATEMENTS[session.connection().dialect.name][4 if delivery.ordered else 1]

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables import BIG, BY_KEY, UtcDateTime
+
+_REPLAYING = text("state = 'replaying'")
 
 
 class DeadLetter(SQLModel, table=True):
@@ -19,6 +21,7 @@ class DeadLetter(SQLModel, table=True):
         Index("dead_letter_fingerprint", "fingerprint", "id"),
         Index("dead_letter_event", "event_id"),
         Index("dead_letter_operation", "operation_id", "state", "id"),
+        Index("dead_letter_replaying", "consumer", "subject", sqlite_where=_REPLAYING, postgresql_where=_REPLAYING),
     )
     #: UUIDv7: in the order in which they were kept.
     id: str = Field(primary_key=True)
@@ -28,7 +31,8 @@ class DeadLetter(SQLModel, table=True):
     event_id: str | None = None
     type: str | None = None
     subject: str | None = None
-    #: handler-error, not-json, unknown-type, newer-version, invalid-data, too-large, too-old, delivery-limit, loop.
+    #: handler-error, not-json, unknown-type, newer-version, invalid-data, too-large, too-old, delivery-limit, loop,
+    #: skipped.
     reason: str
     #: Class of the exception, with its module; None where there was none.
     exception: str | None = None

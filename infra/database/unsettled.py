@@ -8,11 +8,12 @@ from sqlalchemy import bindparam, case, delete, exists, func, or_, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
+from infra.database.consumer_tables import Waiting
 from infra.database.recovery_tables import Resend, Unsettled
 from infra.database.settling import WHO, Open, Summary, settled, with_inbox
 from infra.database.tables import Inbox, UtcDateTime, table
 
-_INBOX, _RESEND, _UNSETTLED = table(Inbox), table(Resend), table(Unsettled)
+_INBOX, _RESEND, _UNSETTLED, _WAITING = table(Inbox), table(Resend), table(Unsettled), table(Waiting)
 #: A moment before all others.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _MINE = _UNSETTLED.c.consumer == WHO
@@ -22,6 +23,7 @@ _OPEN = select(
 ).where(_MINE, ~settled(_UNSETTLED.c.event_id))
 _SETTLED = select(_UNSETTLED.c.position).where(_MINE, settled(_UNSETTLED.c.event_id)).order_by(_UNSETTLED.c.position)
 _ON_ITS_WAY = exists().where(_RESEND.c.consumer == WHO, _RESEND.c.event_id == _UNSETTLED.c.event_id)
+_WAITS = exists().where(_WAITING.c.consumer == WHO, _WAITING.c.event_id == _UNSETTLED.c.event_id)
 _FAILED_AT = func.coalesce(_INBOX.c.failed_at, _UNSETTLED.c.published_at)
 #: The last that is known of it, before it was sent again if it was.
 _LAST = case(
@@ -40,6 +42,7 @@ _LOST = with_inbox(_UNSETTLED, _UNSETTLED.c.resent_at).where(
         else_=or_(_INBOX.c.retry_at < _QUEUED, bindparam("delayed", type_=UtcDateTime) > _FAILED_AT),
     ),
     ~_ON_ITS_WAY,
+    ~_WAITS,
 )
 _THESE = _UNSETTLED.c.position.in_(bindparam("positions", expanding=True))
 _REMOVE = delete(_UNSETTLED).where(_MINE, _THESE)
@@ -89,7 +92,7 @@ def settled_now(session: Session, consumer: str) -> list[int]:
 
 
 def lost(session: Session, consumer: str, before: Before) -> list[Open]:
-    """Those that are in none of the places where they should be, and not on their way already.
+    """Those that are in none of the places where they should be, and neither on their way already nor waiting.
 
     Of one that waits in a tier all that is known is that some tier lost what it had.
     """

@@ -27,6 +27,7 @@ from infra.rabbitmq.handling import Handling
 from infra.rabbitmq.lanes import Lane
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.modes import Mode
+from infra.rabbitmq.ordered_lanes import lane_of
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.rabbitmq.topology import DEAD_LETTERS
 from infra.rabbitmq.watchdog import Watchdog
@@ -110,7 +111,7 @@ class TidingsBroker(dramatiq.Broker):
 
     def attach(self, subscription: Subscription, handle: Callable[[Sequence[Incoming]], Sequence[Outcome]]) -> None:
         """Make the lane and the actor of one consumer; `handle` decides what it is given and should not raise."""
-        name, batch = subscription.consumer, subscription.batch
+        name = subscription.consumer
         handling = Handling(
             consumer=name,
             handle=handle,
@@ -121,8 +122,7 @@ class TidingsBroker(dramatiq.Broker):
             observe=self._observe,
             copies=name != DEAD_LETTERS,
         )
-        size, wait = (batch.size, batch.wait) if batch else (1, 0.0)
-        self._lanes[name] = Lane(name, subscription.concurrency, size=size, wait=wait)
+        self._lanes[name] = lane_of(subscription)
         dramatiq.Actor(
             handling.run,
             broker=self,
@@ -202,7 +202,7 @@ class _LaneConsumer(Consumer):
         deliveries: Sequence[Delivery] = message.deliveries
         for delivery in deliveries:
             self._consuming.settle(delivery)
-        self._lane.release()
+        self._lane.release(deliveries)
 
     nack = ack
 

@@ -88,7 +88,7 @@ class Epoch:
 class Delivery:
     """A message that is not acknowledged yet; its text form never shows the body or the headers."""
 
-    __slots__ = ("body", "epoch", "properties", "queue", "redelivered", "tag", "verdict")
+    __slots__ = ("body", "epoch", "properties", "queue", "redelivered", "subject", "tag", "verdict")
 
     def __init__(
         self, queue: str, epoch: Epoch, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -99,6 +99,8 @@ class Delivery:
         self.redelivered: bool = method.redelivered
         self.properties = properties
         self.body = body
+        #: The event's, once somebody has read it; empty for none.
+        self.subject: str | None = None
         #: Nothing decided means: back to the queue. Only a decision acks.
         self.verdict = Verdict.REQUEUE
 

@@ -17,7 +17,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from infra.errors import MessageRefused
 from infra.faults import failpoint
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.messages import Message
@@ -104,7 +104,7 @@ class Handling:
 
     def _settle(self, delivery: Delivery, incoming: Incoming, outcome: Outcome) -> Verdict:
         match outcome:
-            case Done():
+            case Done() | PassedOver():
                 failpoint("delivery.before-ack", self.consumer)
                 return Verdict.ACK
             case RetryLater():

@@ -121,8 +121,8 @@ class Lane:
         if needs_timer:
             self.call_later(self._wait, self._waited)
 
-    def release(self) -> None:
-        """Give a slot back; the finishing thread hands the next ones on itself, so none has to be woken for it."""
+    def release(self, _deliveries: Sequence[Delivery] = ()) -> None:
+        """Give their slot back; the finishing thread hands the next ones on itself, so none has to be woken for it."""
         with self._lock:
             self._in_flight -= 1
             chosen = self._choose()
@@ -161,10 +161,14 @@ class Lane:
             return []
         if not (len(self._waiting) >= self._size or self._late):
             return []
-        chosen = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
+        chosen = self._take()
         self._late = self._late and bool(self._waiting)
         self._in_flight += bool(chosen)
         return chosen
+
+    def _take(self) -> list[Delivery]:
+        """What is next in line; the lock is held."""
+        return [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
 
 
 def _nobody_there(deliveries: Sequence[Delivery]) -> None:

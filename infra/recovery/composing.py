@@ -8,6 +8,7 @@ from infra.recovery.operating import Operating
 from infra.recovery.queues import Broker
 from infra.recovery.returning import Returning
 from infra.recovery.sweeper import Sweeper
+from infra.recovery.turning import Turning
 from infra.subscriptions import Subscription
 
 
@@ -19,5 +20,6 @@ def duties(
     return {
         "operations": Operating(database),
         "replays": Returning(database),
+        "turns": Turning(database),
         "sweep": Sweeper(database, broker, grace=grace, timeouts=timeouts),
     }

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import BindParameter, bindparam, select
 from sqlmodel import Session
 
-from infra.database import consumers, pauses
+from infra.database import consumers, pauses, waiting
 from infra.database.recovery_tables import Pause
 from infra.database.tables import Effect, EventLog, Inbox, Outbox, Subscription, table
 
@@ -23,11 +23,13 @@ _EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFEC
 #: Inbox states that the operator sees by the same name.
 _SAME = frozenset({"retrying", "handled", "filtered", "dead"})
 
-State = Literal["pending", "handled", "filtered", "retrying", "dead", "paused"]
+State = Literal["pending", "handled", "filtered", "retrying", "dead", "paused", "waiting"]
 
 STATES = (
     "filtered: its consumer did not want it (`where=`), so nothing is left to do; "
-    "paused: it waits for its consumer, which is paused, see `/consumers`."
+    "paused: it waits for its consumer, which is paused, see `/consumers`; "
+    "waiting: its consumer takes the events of one subject in their order, and an earlier one has not ended, see "
+    "`/consumers/{name}/waiting`."
 )
 
 
@@ -69,6 +71,8 @@ def of(session: Session, event_ids: Collection[str]) -> dict[str, list[Delivery]
         expected[event_id] = {each.consumer: _unbegun(each.consumer, paused) for each in takers}
     for event_id, delivery in _begun(session, wanted, paused):
         expected.setdefault(event_id, {})[delivery.consumer] = delivery
+    for event_id, consumer in waiting.those_of(session, event_ids, [each.consumer for each in subscriptions]):
+        _note_that_it_waits(expected.setdefault(event_id, {}).setdefault(consumer, _unbegun(consumer, paused)))
     return {event_id: [found[name] for name in sorted(found)] for event_id, found in expected.items()}
 
 
@@ -85,6 +89,11 @@ def _expected(subscriptions: Sequence[Subscription], waiting: Any) -> dict[str, 
 
 def _unbegun(consumer: str, paused: Mapping[str, Pause]) -> Delivery:
     return Delivery(consumer=consumer, state="paused" if consumer in paused else "pending")
+
+
+def _note_that_it_waits(delivery: Delivery) -> None:
+    if delivery.state in {"pending", "retrying"}:
+        delivery.state = "waiting"
 
 
 def _begun(session: Session, wanted: dict[str, Any], paused: Mapping[str, Pause]) -> list[tuple[str, Delivery]]:

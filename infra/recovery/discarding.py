@@ -2,7 +2,7 @@
 
 from sqlmodel import Session
 
-from infra.database import audit, closing
+from infra.database import audit, closing, releases
 from infra.database.recovery_tables import DeadLetter
 from infra.errors import NotPossible
 from infra.recovery.letters import find, require_open
@@ -24,5 +24,7 @@ def discard(session: Session, letter_id: str, *, who: str, why: str) -> DeadLett
     if not closing.close(session, letter, "discarded", why):
         raise NotPossible("This dead letter has changed meanwhile: look at it again.")
     details = {"consumer": letter.consumer, "event_id": letter.event_id, "type": letter.type, "reason": letter.reason}
+    if letter.subject is not None:
+        releases.release(session, letter.consumer, letter.subject)  # a replay that was on its way kept others waiting
     audit.write(session, who=who, action="dead-letter.discard", target=letter_id, why=why, details=details)
     return find(session, letter_id)

@@ -8,7 +8,7 @@ import structlog
 from sqlmodel import Session
 
 from infra import metrics
-from infra.database import dead_letters, event_log, outbox
+from infra.database import dead_letters, event_log, outbox, releases, waiting
 from infra.database.engine import Database
 from infra.database.letters import Letter
 from infra.errors import DatabaseUnavailable
@@ -46,6 +46,7 @@ class Keeper:
     def _attempt(self, incoming: Sequence[Incoming]) -> Outcome:
         try:
             letters = self._database.run(partial(_write, dead=[post_mortem.read(one) for one in incoming]))
+            self._let_go({(letter.consumer, letter.subject) for letter in letters})
             for letter in letters:
                 metrics.DEAD_LETTERS_KEPT.labels(letter.consumer, letter.reason).inc()
             failpoint("keeper.before-ack")
@@ -56,6 +57,17 @@ class Keeper:
                 self._tell(incoming[0], error)
             return Hold(type(error).__name__, alone=isinstance(error, Exception))
         return Done()
+
+    def _let_go(self, subjects: set[tuple[str, str | None]]) -> None:
+        """What was given up without a delivery that could say so keeps nothing of its subject waiting any more."""
+        with self._database.reading() as session:
+            free = [
+                (consumer, subject)
+                for consumer, subject in subjects
+                if subject is not None and waiting.next_of(session, consumer, subject, 1)
+            ]
+        for consumer, subject in free:
+            self._database.run(partial(releases.release, consumer=consumer, subject=subject))
 
     def _tell(self, incoming: Incoming, error: BaseException) -> None:
         name = post_mortem.digest(incoming.body)

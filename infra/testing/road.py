@@ -6,7 +6,7 @@ from datetime import datetime
 from events.envelope import Envelope
 from infra.database import outbox
 from infra.database.engine import Database
-from infra.outcomes import Done, Hold, Outcome, Park, RetryLater
+from infra.outcomes import Done, Hold, Outcome, Park, PassedOver, RetryLater
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.messages import ATTEMPT, Message, resent_message
 from infra.rabbitmq.retries import retry_message
@@ -102,7 +102,7 @@ class Road:
     def _go_on(self, consumer: str, item: Item, outcome: Outcome) -> None:
         attempt = item.incoming.attempt
         match outcome:
-            case Done():
+            case Done() | PassedOver():
                 return
             case RetryLater(delay=delay, error=error):
                 copy = retry_message(item.message, consumer=consumer, delay=delay, attempt=attempt, error=error)

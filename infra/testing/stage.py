@@ -12,7 +12,7 @@ from infra.database.engine import Database
 from infra.effects import Intent
 from infra.errors import EffectFailed
 from infra.mail import Templates, compose
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park, RetryLater
+from infra.outcomes import Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
 from infra.rehearsal import MAIL, Capturing, Played, Rehearsal
 from infra.subscriptions import Subscription
 from infra.testing.told import Mail, Told
@@ -84,6 +84,8 @@ class Stage:
 
 
 def _name(outcome: Outcome, entry: inbox.Entry | None) -> str:
+    if isinstance(outcome, PassedOver):
+        return "dead" if entry is not None and entry.state == "dead" else "waiting"
     if not isinstance(outcome, Done):
         return _NAMES[type(outcome)]
     return entry.state if entry is not None and entry.is_through else "waiting"

@@ -28,6 +28,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("waiting_subject", "waiting", ["consumer", "subject", "position"])
+    replaying = sa.text("state = 'replaying'")
+    op.create_index(
+        "dead_letter_replaying",
+        "dead_letter",
+        ["consumer", "subject"],
+        sqlite_where=replaying,
+        postgresql_where=replaying,
+    )
     op.create_table(
         "backfill",
         sa.Column("operation_id", sa.String(), primary_key=True),
@@ -45,6 +53,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take them away."""
     op.drop_table("backfill")
+    op.drop_index("dead_letter_replaying", "dead_letter")
     op.drop_table("waiting")
     op.drop_column("resend", "backfilled")
     op.drop_column("subscription", "retiring_since")
