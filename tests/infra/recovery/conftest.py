@@ -29,12 +29,12 @@ def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
-def write_letter(session: Session, event: str, consumer: str) -> None:
+def write_letter(session: Session, event: str, consumer: str, *, letter_id: str | None = None) -> None:
     """Keep a dead letter."""
     key = {"key": f"{consumer}/{event}", "event_id": event, "consumer": consumer, "body": b""}
     what = {"reason": "handler-error", "error": "", "fingerprint": "", "attempts": 1, "version": "", "replays": 0}
     when = {"first_failed_at": ago(0), "last_failed_at": ago(0)}
-    session.connection().execute(insert(_LETTER).values(id=event, state="waiting", **key, **what, **when))
+    session.connection().execute(insert(_LETTER).values(id=letter_id or event, state="waiting", **key, **what, **when))
 
 
 @dataclass

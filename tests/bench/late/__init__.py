@@ -1,0 +1,1 @@
+"""Consumers that are added when there is a past."""

@@ -1,0 +1,1 @@
+"""One that takes event by event."""

@@ -1,0 +1,1 @@
+"""One that takes many at once."""
