@@ -16,7 +16,7 @@ from gateway.consumers import backfills
 from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
 from gateway.documents import routes as documents
-from gateway.documents import service as described
+from gateway.documents.service import Documents
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
@@ -65,7 +65,7 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
     )
     app.state.database = database
     app.state.token = settings.token.encode()
-    app.state.servers = described.servers(settings)
+    app.state.documents = Documents(settings)
     app.state.readiness = Readiness(database, relay)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     for router in _ROUTERS:

@@ -29,6 +29,7 @@ class Entry:
 
     type: str
     version: int
+    earlier: tuple[int, ...]
     description: str
     subject: str | None
     is_known: bool
@@ -49,6 +50,7 @@ def _entry(kind: Kind, facts: Facts) -> Entry:
     return Entry(
         type=kind.type,
         version=kind.version,
+        earlier=kind.earlier,
         description=kind.description,
         subject=kind.subject,
         is_known=kind.is_known,

@@ -3,13 +3,13 @@
 from typing import Any
 
 from infra.documents.embedding import PLACE
-from infra.documents.examples import A_MOMENT, AN_ID
 from infra.documents.facts import Kind
 from infra.rabbitmq.messages import ATTEMPT, CONTENT_TYPE, TRACEPARENT
 from infra.schemas import rendering
 
 __all__ = ["CONTENT_TYPE", "ENVELOPE", "HEADERS", "envelope_of", "example_message"]
 
+_AN_ID, _A_MOMENT = "019aa0c4-7a00-7000-8000-000000000001", "2026-11-22T09:30:00.000000Z"
 _TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 _ID: dict[str, Any] = {"type": "string", "format": "uuid"}
 _TRACEPARENT: dict[str, Any] = {"type": "string", "description": "W3C trace context.", "examples": [_TRACE]}
@@ -60,14 +60,14 @@ def example_message(kind: Kind) -> dict[str, Any] | None:
     about = None if kind.subject is None else kind.example.get(kind.subject)
     payload = {
         "specversion": "1.0",
-        "id": AN_ID,
+        "id": _AN_ID,
         "type": kind.type,
         "source": "/gateway",
         **({} if about is None else {"subject": str(about)}),
-        "time": A_MOMENT,
+        "time": _A_MOMENT,
         "datacontenttype": "application/json",
         "dataschema": rendering.path(kind.type, kind.version),
-        "correlationid": AN_ID,
+        "correlationid": _AN_ID,
         "data": dict(kind.example),
     }
     return {"name": "example", "headers": {ATTEMPT: 1}, "payload": payload}

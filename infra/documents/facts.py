@@ -9,12 +9,13 @@ from urllib.parse import unquote, urlsplit
 from sqlmodel import Session
 
 from events.envelope import Event, event_types
+from events.registry import classes
 from infra import hosts
 from infra.database import consumers, schedules
 from infra.database.schedule_tables import Schedule
 from infra.database.tables import Subscription
 from infra.documents.examples import example_of
-from infra.schemas import rendering
+from infra.schemas import frozen, rendering
 from infra.subscriptions import EVERY_TYPE
 
 #: What publishes: a `program` by itself, a `schedule` at its times, a `consumer` from its handler.
@@ -41,6 +42,8 @@ class Kind:
 
     type: str
     version: int
+    #: Versions before that one, of which events may still be on their way.
+    earlier: tuple[int, ...]
     description: str
     #: The field of its data that says whom or what it is about.
     subject: str | None
@@ -154,8 +157,28 @@ def _kinds(publishers: Iterable[Publisher], listeners: Iterable[Listener]) -> tu
 def _known(cls: type[Event]) -> Kind:
     # Kept: to make a schema takes Pydantic milliseconds, and a class never changes.
     schema = rendering.render(cls)
-    return Kind(cls.TYPE, cls.VERSION, schema.get("description", ""), cls.SUBJECT, schema, example_of(cls))
+    return Kind(
+        type=cls.TYPE,
+        version=cls.VERSION,
+        earlier=_earlier(cls),
+        description=schema.get("description", ""),
+        subject=cls.SUBJECT,
+        schema=schema,
+        example=example_of(cls),
+    )
+
+
+def _earlier(cls: type[Event]) -> tuple[int, ...]:
+    """Those whose class is still there, and those of which nothing but the frozen schema is."""
+    known = classes().keys() | _frozen()
+    return tuple(sorted(version for name, version in known if name == cls.TYPE and version < cls.VERSION))
+
+
+@cache
+def _frozen() -> frozenset[tuple[str, int]]:
+    # Files of the release, which stay as they are.
+    return frozenset((each.type, each.version) for each in frozen.every())
 
 
 def _unknown(event_type: str) -> Kind:
-    return Kind(event_type, 0, "", None, None, None)
+    return Kind(event_type, version=0, earlier=(), description="", subject=None, schema=None, example=None)

@@ -22,6 +22,7 @@ _STRINGS: Mapping[str, Sequence[str]] = {
     "ipv4": ("192.0.2.1",),
     "ipv6": ("2001:db8::1",),
 }  # fmt: skip
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 #: What a text without a format may be, and what one with a pattern is looked for among.
 _TEXTS = (
     "Ada Lovelace", "Žofie Ćosić 李", "a", "x" * 200, "EUR", "CZ", "en", "en-GB", "12.50", "7", "AB-1234", "#a0b1c2",
@@ -58,6 +59,15 @@ def any_of(schema: Mapping[str, Any], seed: str | int) -> Any:
         CannotBeMade: names the field.
     """
     return _Maker(schema, Random(seed), optional=0.5).value(schema, "data", 0)  # noqa: S311  # as above
+
+
+def typical(schema: Mapping[str, Any]) -> Any:
+    """What a person might write: the least that fits, of the schema's own examples where it has some.
+
+    Raises:
+        CannotBeMade: names the field.
+    """
+    return _Plain(schema, _First(), optional=0.0).value(schema, "data", 0)
 
 
 class _Maker:
@@ -149,3 +159,24 @@ class _Maker:
         ]
         found = self._random.choice([*edges, *inside] or [(least + most) / 2])
         return int(found) if kind == "integer" else float(found)
+
+
+class _First(Random):
+    """Nothing by chance: of several things the first."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+
+class _Plain(_Maker):
+    """Prefers what the schema gives as examples, of whatever type, and numbers that look like one."""
+
+    def value(self, schema: Any, place: str, depth: int) -> Any:
+        examples = schema.get("examples") if isinstance(schema, Mapping) else None
+        return examples[0] if examples else super().value(schema, place, depth)
+
+    def _number(self, schema: Mapping[str, Any], kind: str) -> int | float:
+        return super()._number(schema, kind) if _BOUNDS & schema.keys() else 1

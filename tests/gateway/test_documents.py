@@ -21,6 +21,9 @@ one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True
 def evil() -> Iterator[None]:
     """An event type whose words are markup."""
 
+    class Before(Event, type="evil.happened", version=1):
+        text: str
+
     class Evil(Event, type="evil.happened", version=2):
         __doc__ = HOSTILE
         text: str
@@ -63,6 +66,12 @@ def test_nothing_that_code_or_anybody_wrote_is_taken_for_markup(
     page = catalogue(client)
     assert HOSTILE not in page
     assert "<code>&lt;script&gt;alert(1)&lt;/script&gt;</code>" in page
+
+
+def test_versions_that_may_still_be_on_their_way_are_named(evil: None, client: TestClient) -> None:
+    section = catalogue(client).split('id="evil.happened"')[1].split("</section>")[0]
+    assert "version 2" in section
+    assert "reads 1 too" in section
 
 
 def test_what_happens_on_the_bus_is_not_on_the_public_page(client: TestClient, database: Database) -> None:
