@@ -43,8 +43,18 @@ class Standing:
 
 def standing(session: Session) -> dict[str, Standing]:
     """Where every recorded consumer stands; costs as much as there is unsettled, whatever the log's length."""
-    last = event_log.last_position(session)
-    return {row.consumer: of(session, row, last) for row in consumers.declared(session)}
+    last, rows = event_log.last_position(session), consumers.declared(session)
+    late = {row.consumer for row in behind(session, rows, last)}
+    return {row.consumer: of(session, row, last) if row.consumer in late else calm(row, last) for row in rows}
+
+
+def behind(session: Session, rows: Sequence[Subscription], last: int) -> list[Subscription]:
+    """Those whose scan has not come to the log's end, or has left something behind; the others have settled all.
+
+    The rows must have been read before: a scan moves on and leaves something behind in one transaction.
+    """
+    left = unsettled.left_behind(session)
+    return [row for row in rows if row.scanned < last or row.consumer in left]
 
 
 def of(session: Session, row: Subscription, last: int) -> Standing:
@@ -74,6 +84,11 @@ def advance(session: Session, consumer: str, before: int, end: int, left: Sequen
 def count_resent(session: Session, consumer: str, more: int) -> None:
     """Add to the number of events that were sent again."""
     session.connection().execute(_COUNT, {"who": consumer, "more": more})
+
+
+def calm(row: Subscription, last: int) -> Standing:
+    """Where one stands that has settled all."""
+    return Standing(max(row.scanned, last), last, lag_events=0, lag_seconds=0.0, resent=row.resent, unsettled=0)
 
 
 def _age(published_at: datetime | None) -> float:

@@ -18,6 +18,7 @@ _INBOX, _RESEND, _UNSETTLED, _WAITING = table(Inbox), table(Resend), table(Unset
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _MINE = _UNSETTLED.c.consumer == WHO
 _COUNT = select(func.count()).select_from(_UNSETTLED).where(_MINE)
+_WHO_HAS_ANY = select(_UNSETTLED.c.consumer).distinct()
 _OPEN = select(
     func.count(), func.min(_UNSETTLED.c.position), func.min(_UNSETTLED.c.published_at, type_=UtcDateTime)
 ).where(_MINE, ~settled(_UNSETTLED.c.event_id))
@@ -79,6 +80,11 @@ class Before:
 def count(session: Session, consumer: str) -> int:
     """How many rows the scan has left behind for this consumer, settled meanwhile or not."""
     return int(session.connection().execute(_COUNT, {"who": consumer}).scalar_one())
+
+
+def left_behind(session: Session) -> set[str]:
+    """The consumers for whom there is any such row."""
+    return set(session.connection().execute(_WHO_HAS_ANY).scalars())
 
 
 def still_open(session: Session, consumer: str) -> Summary:

@@ -1,28 +1,25 @@
 """The Dramatiq broker: Dramatiq's actors, threads and CLI on our own way of consuming, acknowledging and retrying.
 
 Dramatiq's Worker starts one thread per queue that iterates over `consume(queue)`, and worker threads that take messages
-from a queue in memory. Deliveries reach that queue through `ConsumerThread.handle_message`, called by the IO thread, or
-by the worker thread that has just finished, so that no further thread has to be woken for a message (a fifth less CPU);
-the consumer thread itself idles. The Message is made here and never decoded from the wire, so nothing on the wire can
+from a queue in memory. It knows of one queue only, which stands for all lanes: a thread for each would idle beside the
+others. Deliveries reach the queue in memory through `ConsumerThread.handle_message`, called by the IO thread, or by the
+worker thread that has just finished, so that no further thread has to be woken for a message (a fifth less CPU); the
+consumer thread itself idles. The Message is made here and never decoded from the wire, so nothing on the wire can
 name an actor, a queue or an option. Nothing but the outbox publishes, so `enqueue` refuses, and no delay queue exists.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import dramatiq
-from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.broker import Consumer
 from dramatiq.errors import QueueNotFound
-from dramatiq.middleware import Middleware
-from dramatiq.worker import ConsumerThread, Worker
 
 from infra.outages import Outage
-from infra.outcomes import Incoming, Outcome
+from infra.outcomes import Done, Incoming, Outcome
 from infra.rabbitmq.companions import Accompanied, Companion
 from infra.rabbitmq.consuming import Consuming
-from infra.rabbitmq.deliveries import Delivery
+from infra.rabbitmq.crew import Crew
 from infra.rabbitmq.handling import Handling
 from infra.rabbitmq.lanes import Lane
 from infra.rabbitmq.messages import Message
@@ -30,13 +27,11 @@ from infra.rabbitmq.modes import Mode
 from infra.rabbitmq.ordered_lanes import lane_of
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.rabbitmq.topology import DEAD_LETTERS
-from infra.rabbitmq.watchdog import Watchdog
+from infra.rabbitmq.working import QUEUE, LanesConsumer, Lifecycle
 from infra.subscriptions import Subscription
 
 #: Seconds that deliveries in flight have when the process stops.
 GRACE = 10.0
-#: Seconds that an idle consumer thread sleeps; it delays the end of the process by as much.
-IDLE = 0.5
 
 
 class TidingsBroker(dramatiq.Broker):
@@ -62,13 +57,14 @@ class TidingsBroker(dramatiq.Broker):
         self._limit = HandlerTimeLimit()
         self._publish = publish
         self._accompanied = Accompanied()
+        self._crew = Crew()
         self._lanes: dict[str, Lane] = {}
         self._consuming = Consuming(url, name, redeclare)
-        #: Told the consumer, the outcome (done, retrylater, park, hold) and the seconds of each call of `handle`.
+        #: Told the consumer, the outcome (done, filtered, retrylater, park, hold) and the seconds of each call.
         self.on_outcome: Callable[[str, str, float], None] | None = None
         #: Told the consumer and the outcome of each delivery; on the worker's thread, so it must be quick.
         self.on_ended: Callable[[str, Outcome], None] | None = None
-        lifecycle = _Lifecycle(self._lanes, self._consuming, self._limit, grace)
+        lifecycle = Lifecycle(self._lanes, self._consuming, self._crew, self._limit, grace)
         super().__init__(middleware=[self._limit, lifecycle, self._accompanied])
 
     @property
@@ -127,7 +123,7 @@ class TidingsBroker(dramatiq.Broker):
             handling.run,
             broker=self,
             actor_name=name,
-            queue_name=name,
+            queue_name=QUEUE,
             priority=0,
             options={"time_limit": subscription.timeout * 1_000},
         )
@@ -141,23 +137,23 @@ class TidingsBroker(dramatiq.Broker):
         dramatiq.set_broker(self)
 
     def declare_queue(self, queue_name: str) -> None:
-        """Tell the worker that there is a consumer; the queue itself is declared by the topology."""
+        """Tell the worker that there is something to consume; the queues themselves are declared by the topology."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> Consumer:  # noqa: ARG002  # a lane knows its own
-        """Attach the queue's lane; called by the worker's consumer thread.
+        """Attach all lanes; called by the worker's consumer thread.
 
         Raises:
-            QueueNotFound: no subscription of that name was attached.
+            QueueNotFound: it is not the one queue that there is.
         """
-        if queue_name not in self._lanes:
+        if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        lane = self._lanes[queue_name]
-        self._consuming.consume(lane)
-        return _LaneConsumer(lane, self._consuming)
+        for lane in self._lanes.values():
+            self._consuming.consume(lane)
+        return LanesConsumer(self._lanes, self._consuming, self._crew)
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> NoReturn:  # noqa: ARG002
         """Refuse.
@@ -173,72 +169,10 @@ class TidingsBroker(dramatiq.Broker):
 
     def _observe(self, consumer: str, outcome: Outcome, seconds: float) -> None:
         if self.on_outcome is not None:
-            self.on_outcome(consumer, type(outcome).__name__.lower(), seconds)
+            self.on_outcome(consumer, _name_of(outcome), seconds)
         if self.on_ended is not None:
             self.on_ended(consumer, outcome)
 
 
-class _Handed(MessageProxy):
-    """Deliveries in the shape that Dramatiq's worker takes: one message of its own, whatever they are."""
-
-    def __init__(self, deliveries: Sequence[Delivery]) -> None:
-        queue = deliveries[0].queue
-        super().__init__(dramatiq.Message(queue, queue, (deliveries,), {}, {}, deliveries[0].message_id, 0))
-        self.deliveries = deliveries
-
-
-class _LaneConsumer(Consumer):
-    """Dramatiq's side of a lane: what it calls ack or nack only says that the worker is through with a delivery."""
-
-    def __init__(self, lane: Lane, consuming: Consuming) -> None:
-        self._lane = lane
-        self._consuming = consuming
-
-    def __next__(self) -> MessageProxy | None:
-        time.sleep(IDLE)
-        return None
-
-    def ack(self, message: MessageProxy) -> None:
-        deliveries: Sequence[Delivery] = message.deliveries
-        for delivery in deliveries:
-            self._consuming.settle(delivery)
-        self._lane.release(deliveries)
-
-    nack = ack
-
-    def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Leave what was never started to the broker, which delivers it again when the connection closes."""
-
-
-class _Lifecycle(Middleware):
-    """Ties the worker's life to ours: deliveries in, threads watched, and the order of the end."""
-
-    def __init__(self, lanes: dict[str, Lane], consuming: Consuming, limit: HandlerTimeLimit, grace: float) -> None:
-        self._lanes = lanes
-        self._consuming = consuming
-        self._limit = limit
-        self._grace = grace
-        self._watchdog: Watchdog | None = None
-
-    def after_consumer_thread_boot(self, _broker: dramatiq.Broker, thread: ConsumerThread) -> None:
-        self._lanes[thread.queue_name].hand = lambda deliveries: thread.handle_message(_Handed(deliveries))
-
-    def before_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
-        """As many threads as all lanes together may have in flight, whatever the CLI was told."""
-        worker.worker_threads = sum(lane.concurrency for lane in self._lanes.values())
-
-    def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
-        def threads() -> list[threading.Thread]:
-            return [*worker.workers, *worker.consumers.values(), self._limit.thread, *self._consuming.threads]
-
-        self._watchdog = Watchdog(threads)
-        self._watchdog.start()
-
-    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._consuming.stop()
-        self._limit.end_within(self._grace)
-
-    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._consuming.close()
+def _name_of(outcome: Outcome) -> str:
+    return "filtered" if isinstance(outcome, Done) and outcome.filtered else type(outcome).__name__.lower()

@@ -15,8 +15,10 @@ from infra.relaying.trouble import Trouble
 
 #: Name, event types and description of a consumer, as its queue is declared.
 Consumer = tuple[str, Sequence[str], str]
-#: Seconds between two looks at the broker, which also make deleted queues and bindings again.
+#: Seconds between two looks at the broker, which also make deleted queues and bindings again …
 LOOK_EVERY = 5.0
+#: … for so many consumers, and longer for more: each costs a millisecond at each look.
+_AT_LEAST_FOR = 25
 #: Moments of emptiness that are remembered for each queue: enough for a quarter of an hour.
 _REMEMBERED = 180
 
@@ -54,7 +56,7 @@ class Queues:
             self._take_in(self._looking)
             self._looking = None
         if self._looking is None and time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + LOOK_EVERY
+            self._next_at = time.monotonic() + LOOK_EVERY * max(1.0, len(rows) / _AT_LEAST_FOR)
             self._began = datetime.now(UTC)
             self._looking = self._broker.inspect([(row.consumer, row.types, row.description) for row in rows])
         emptying.write_down_now(self._database, self._broker.made)

@@ -31,6 +31,11 @@ class Program:
                 stderr=subprocess.STDOUT,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its own process."""
+        return self._process.pid
+
     def must_run(self) -> None:
         """Say why, when the program has ended by itself.
 
