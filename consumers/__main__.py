@@ -11,6 +11,7 @@ from infra.commands import output
 from infra.commands.arguments import Json, Limit
 from infra.rabbitmq import workers
 from infra.recovery.commands import consumers as verbs
+from infra.recovery.commands import turns
 from infra.recovery.commands.consumers import After, State, Type
 from infra.settings import Settings, load
 from infra.shadowing import commands as shadowing
@@ -59,6 +60,8 @@ app.command()(drawing_up.new)
 app.command()(adding.check)
 app.command()(verbs.pause)
 app.command()(verbs.resume)
+app.command()(turns.waiting)
+app.command()(turns.skip)
 app.command()(shadowing.made(consumers.discover))
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
 app.command()(shadowing.beside(backfill, consumers.discover))

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.consumer_tables import Waiting
-from infra.database.tables import Subscription, table
+from infra.database.tables import BIG, Subscription, UtcDateTime, table
 
 _WAITING, _SUBSCRIPTION = table(Waiting), table(Subscription)
 _MINE = _WAITING.c.consumer == bindparam("who")
@@ -39,18 +39,21 @@ _THESE = select(_WAITING.c.event_id, _WAITING.c.consumer).where(
     _WAITING.c.consumer.in_(bindparam("names", expanding=True)),
     _WAITING.c.event_id.in_(bindparam("events", expanding=True)),
 )
+_FIRST = func.min(_WAITING.c.position)
 _SUBJECTS = (
     select(
         _WAITING.c.subject,
         func.count().label("events"),
-        func.min(_WAITING.c.position).label("first"),
-        func.min(_WAITING.c.since, type_=_WAITING.c.since.type).label("since"),
+        _FIRST.label("first"),
+        func.min(_WAITING.c.since, type_=UtcDateTime).label("since"),
     )
-    .where(_MINE, _WAITING.c.subject > bindparam("after"))
+    .where(_MINE)
     .group_by(_WAITING.c.subject)
-    .order_by(_WAITING.c.subject)
+    .having(bindparam("after", type_=BIG) < _FIRST)
+    .order_by(_FIRST)
     .limit(bindparam("most"))
 )
+_ONE_SUBJECT = _SUBJECTS.where(*_OF_SUBJECT)
 _COUNTS = select(
     _WAITING.c.consumer,
     func.count().label("events"),
@@ -130,17 +133,13 @@ def those_of(session: Session, event_ids: Collection[str], consumers: Collection
     return {(row.event_id, row.consumer) for row in session.connection().execute(_THESE, query)}
 
 
-def subjects(session: Session, consumer: str, *, after: str = "", limit: int) -> list[Subject]:
-    """The subjects that wait at a consumer, by name, from after this one."""
-    query = {"who": consumer, "after": after, "most": limit}
-    return [Subject(*row) for row in session.connection().execute(_SUBJECTS, query)]
-
-
-def subject(session: Session, consumer: str, name: str) -> Subject | None:
-    """One subject, if anything of it waits."""
-    one = _SUBJECTS.where(_WAITING.c.subject == bindparam("subject"))
-    row = session.connection().execute(one, {"who": consumer, "after": "", "most": 1, "subject": name}).one_or_none()
-    return None if row is None else Subject(*row)
+def subjects(
+    session: Session, consumer: str, *, subject: str | None = None, after: int = 0, limit: int
+) -> list[Subject]:
+    """The subjects that wait at a consumer, by the position of their first event, from after this one on."""
+    query = {"who": consumer, "after": after, "most": limit} | ({} if subject is None else {"subject": subject})
+    rows = session.connection().execute(_SUBJECTS if subject is None else _ONE_SUBJECT, query)
+    return [Subject(*row) for row in rows]
 
 
 def counts(session: Session) -> dict[str, Count]:

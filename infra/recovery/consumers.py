@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from infra.database import audit, consumers, event_log, pauses, positions
+from infra.database import audit, consumers, event_log, pauses, positions, waiting
 from infra.database.pauses import OPERATOR
 from infra.database.recovery_tables import Pause
 from infra.database.tables import Subscription
@@ -41,6 +41,8 @@ class ConsumerView(BaseModel):
     lag_events: int = Field(description="Events for it that are not settled.")
     lag_seconds: float = Field(description="Age of the oldest of them.")
     resent: int = Field(description="Events that the sweep sent to it again, in all.")
+    waiting_events: int = Field(description="Events that wait for an earlier one of their subject.")
+    waiting_subjects: int = Field(description="Subjects of which events wait; see `/consumers/{name}/waiting`.")
     since: int = Field(description="It counts from after this position.")
     declared_at: datetime
 
@@ -72,7 +74,7 @@ def find(session: Session, name: str) -> ConsumerView:
     Raises:
         NotKnown: no consumer of this name is recorded.
     """
-    (view,) = _views(session, [_recorded(session, name)], pauses.paused(session))
+    (view,) = _views(session, [recorded(session, name)], pauses.paused(session))
     return view
 
 
@@ -83,7 +85,7 @@ def pause(session: Session, name: str, *, who: str, why: str) -> ConsumerView:
         NotKnown: no consumer of this name is recorded.
         NotPossible: an operator has paused it already.
     """
-    before = pauses.paused(session).get(_recorded(session, name).consumer)
+    before = pauses.paused(session).get(recorded(session, name).consumer)
     if not pauses.pause(session, name, OPERATOR, why):
         raise NotPossible("An operator has paused this consumer already.")
     audit.write(session, who=who, action="consumer.pause", target=name, why=why, details=_details(before))
@@ -97,14 +99,19 @@ def resume(session: Session, name: str, *, who: str, why: str) -> ConsumerView:
         NotKnown: no consumer of this name is recorded.
         NotPossible: it is not paused.
     """
-    before = pauses.paused(session).get(_recorded(session, name).consumer)
+    before = pauses.paused(session).get(recorded(session, name).consumer)
     if not pauses.resume(session, name):
         raise NotPossible("This consumer is not paused.")
     audit.write(session, who=who, action="consumer.resume", target=name, why=why, details=_details(before))
     return find(session, name)
 
 
-def _recorded(session: Session, name: str) -> Subscription:
+def recorded(session: Session, name: str) -> Subscription:
+    """The record of a consumer.
+
+    Raises:
+        NotKnown: no consumer of this name is recorded.
+    """
     for row in consumers.declared(session):  # a few rows, and no text of a stranger's in a query
         if row.consumer == name:
             return row
@@ -113,10 +120,22 @@ def _recorded(session: Session, name: str) -> Subscription:
 
 def _views(session: Session, rows: list[Subscription], paused: Mapping[str, Pause]) -> list[ConsumerView]:
     last, now = event_log.last_position(session), datetime.now(UTC)
-    return [_view(row, paused.get(row.consumer), positions.of(session, row, last), now) for row in rows]
+    counts = waiting.counts(session)
+    return [
+        _view(
+            row,
+            paused.get(row.consumer),
+            positions.of(session, row, last),
+            counts.get(row.consumer, waiting.Count()),
+            now,
+        )
+        for row in rows
+    ]
 
 
-def _view(row: Subscription, pause: Pause | None, standing: positions.Standing, now: datetime) -> ConsumerView:
+def _view(
+    row: Subscription, pause: Pause | None, standing: positions.Standing, waits: waiting.Count, now: datetime
+) -> ConsumerView:
     return ConsumerView(
         name=row.consumer,
         description=row.description,
@@ -128,6 +147,8 @@ def _view(row: Subscription, pause: Pause | None, standing: positions.Standing, 
         lag_events=standing.lag_events,
         lag_seconds=standing.lag_seconds,
         resent=standing.resent,
+        waiting_events=waits.events,
+        waiting_subjects=waits.subjects,
         since=row.since,
         declared_at=row.declared_at,
     )

@@ -65,6 +65,8 @@ def test_consumers_are_listed_by_name_with_all_that_is_known(operator: TestClien
         "lag_events": 0,
         "lag_seconds": 0.0,
         "resent": 0,
+        "waiting_events": 0,
+        "waiting_subjects": 0,
         "since": 0,
     } == items[2]
     assert operator.get("/consumers/welcome-email").json() == {**items[2], "declared_at": declared_at}

@@ -46,6 +46,7 @@ _CONSUMERS: Columns[ConsumerView] = {
     "types": lambda each: ", ".join(each.types),
     "settled": lambda each: f"{each.settled} of {each.last}",
     "lag": lambda each: f"{each.lag_events}, {each.lag_seconds:.0f} s" if each.lag_events else "",
+    "waiting": lambda each: f"{each.waiting_events} of {each.waiting_subjects}" if each.waiting_events else "",
     "resent": lambda each: each.resent,
     "paused since": lambda each: each.pause and each.pause.since,
     "because": lambda each: each.pause and each.pause.reason,
