@@ -13,7 +13,8 @@ from infra.subscriptions import Retry, Subscription
 from tests.problems import told
 
 HOSTILE = "<script>alert(1)</script>"
-ASSETS = ("catalogue.css", "catalogue.js", "docs.js", "icon.svg", "swagger-ui.css", "swagger-ui.js")
+SCRIPTS = ("asking", "catalogue", "docs", "figures", "following", "page", "searching", "trying", "swagger-ui")
+ASSETS = ("catalogue.css", "icon.svg", "swagger-ui.css", *(f"{name}.js" for name in SCRIPTS))
 one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
