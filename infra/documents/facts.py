@@ -20,7 +20,7 @@ from infra.subscriptions import EVERY_TYPE
 
 #: What publishes: a `program` by itself, a `schedule` at its times, a `consumer` from its handler.
 PROGRAM, SCHEDULE, CONSUMER = "program", "schedule", "consumer"
-#: Schedules that are told of; operators may make any number.
+#: Schedules that are told of.
 _MOST = 1_000
 _PORTS = {"amqp": 5672, "amqps": 5671}
 
@@ -111,7 +111,9 @@ class Facts:
 def gather(session: Session, programs: Iterable[Publisher]) -> Facts:
     """From the recorded consumers, the timetable, the registry, and what programs say that they publish themselves."""
     listeners = tuple(_listener(row) for row in consumers.declared(session))
-    timed = (_timed(row) for row in schedules.page(session, schedules.Filter(), limit=_MOST) if row.retired_at is None)
+    # What operators have added is theirs: a document is for everybody.
+    timetable = schedules.page(session, schedules.Filter(origin=schedules.CODE), limit=_MOST)
+    timed = (_timed(row) for row in timetable if row.retired_at is None)
     publishers = (*programs, *timed, *_handlers(listeners))
     return Facts(kinds=_kinds(publishers, listeners), publishers=publishers, listeners=listeners)
 

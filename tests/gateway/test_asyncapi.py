@@ -1,13 +1,14 @@
 """`/asyncapi.json`: made from what is recorded, for everybody, and kept by whoever has it already."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from infra.database import consumers
+from infra.database import consumers, schedules
 from infra.database.engine import Database, connect
 from infra.settings import Settings
 from infra.subscriptions import Subscription
@@ -39,6 +40,18 @@ def test_what_registering_announces_is_among_what_the_gateway_says_that_it_sends
     operator.post("/users", json=ada).raise_for_status()
     (item,) = operator.get("/events", params={"state": "accepted"}).json()["items"]
     assert f"program-gateway-sends-{item['type']}" in operator.get("/asyncapi.json").json()["operations"]
+
+
+def test_schedules_of_the_code_send_and_those_of_operators_are_nobody_elses_business(
+    client: TestClient, database: Database
+) -> None:
+    own = schedules.Definition(name="heartbeat", trigger={"every": "10s"}, type="heartbeat.ticked")
+    with database.transaction() as session:
+        schedules.declare(session, [own])
+        schedules.add(session, replace(own, name="secret-project"))
+    text = client.get("/asyncapi.json").text
+    assert "schedule-heartbeat-sends-heartbeat.ticked" in text
+    assert "secret-project" not in text
 
 
 def test_whoever_has_it_already_is_told_so_until_it_changes(client: TestClient, database: Database) -> None:

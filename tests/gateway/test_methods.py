@@ -16,6 +16,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
         ("/users/8f0f4ab4-6a07-4b6e-8f0d-0d3a1a6c2b51", "GET, HEAD, OPTIONS"),
         ("/livez", "GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
+        ("/catalogue", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_an_address_says_all_methods_that_it_takes(client: TestClient, path: str, allow: str) -> None:
@@ -28,7 +29,7 @@ def test_nothing_takes_options_where_nothing_is(client: TestClient) -> None:
     assert told(client.options("/nowhere")) == (404, "not-found")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/users", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/livez", "/users", "/openapi.json", "/asyncapi.json", "/catalogue"])
 def test_head_is_get_without_the_body(operator: TestClient, path: str) -> None:
     head, get = operator.head(path), operator.get(path)
     assert (head.status_code, head.content) == (get.status_code, b"")

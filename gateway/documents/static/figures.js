@@ -59,6 +59,7 @@ function told(found) {
     ["Published", `${found.last_hour} in the last hour, ${found.last_day} in the last day`],
     ["Not yet published", `${accepted} due, ${waiting} for later, ${set_aside} set aside`],
     ["Seen to announce it", seen.join(", ") || "nobody lately"],
+    ["Schedules", found.schedules.map((each) => `${each.name} (${each.state})`).join(", ") || "none"],
     ["Not through with it", behind.join(", ") || "nobody"],
     ["Dead letters", letters.join(", ") || "none"],
   ];
