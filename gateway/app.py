@@ -17,6 +17,7 @@ from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
 from gateway.documents import routes as documents
 from gateway.documents.service import Documents
+from gateway.event_types import routes as event_types
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
@@ -45,6 +46,8 @@ _ROUTERS = (
     schedules.private,
     audit.private,
     documents.public,
+    event_types.public,
+    event_types.private,
     health.public,
     health.private,
 )

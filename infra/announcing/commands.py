@@ -20,6 +20,7 @@ from infra.database.held import Place
 from infra.fitting import event_of
 from infra.recovery.deliveries import Delivery
 from infra.schemas import commands as schemas
+from infra.schemas import showing
 
 app = commands.make("Every event's story; and announcing one, now or later.")
 T = TypeVar("T")
@@ -150,6 +151,8 @@ def move(
     _tell(moved, as_json=as_json)
 
 
+app.command()(showing.types)
+app.command()(showing.impact)
 app.command()(schemas.freeze)
 app.command()(schemas.check)
 

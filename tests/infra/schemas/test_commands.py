@@ -10,9 +10,11 @@ from sqlalchemy import text
 from events.envelope import Event
 from infra import commands
 from infra.announcing.commands import app
+from infra.database import consumers
 from infra.database.engine import Database, connect
 from infra.schemas import freezing, frozen
 from infra.schemas.frozen import FOLDER
+from infra.subscriptions import Subscription
 from tests.infra.schemas.test_live import bad, good, log
 
 Run = Any
@@ -121,3 +123,43 @@ def test_a_database_without_tables_is_one_clear_line(run: Run, tmp_path: Path, m
 def test_what_chooses_among_events_needs_the_database(run: Run, words: tuple[str, str]) -> None:
     code, _, errors = run("check", *words)
     assert (2, True) == (code, "add --live" in errors)
+
+
+def test_types_are_listed_with_who_takes_them(run: Run, machine: Database) -> None:
+    with machine.transaction() as session:
+        consumers.declare(session, [Subscription("sms", ("user.registered",), print)])
+    code, output, _ = run("types", "--text", "registered", "--json")
+    assert (0, [("user.registered", [1], ["sms"])]) == (
+        code, [(each["type"], each["versions"], each["consumers"]) for each in json.loads(output)["items"]]
+    )  # fmt: skip
+    _, output, _ = run("types", "--limit", "1")
+    assert ("cleaning.ended", "There are more: --cursor cleaning.ended") == (
+        output.split()[5], output.splitlines()[-1]
+    )  # fmt: skip
+    assert ["cleaning.requested"] == [
+        each["type"]
+        for each in json.loads(run("types", "--limit", "1", "--cursor", "cleaning.ended", "--json")[1])["items"]
+    ]
+
+
+def test_without_a_database_types_are_listed_all_the_same_and_none_is_made(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIDINGS_DATABASE_URL", raising=False)
+    monkeypatch.setenv("TIDINGS_STATE_DIR", str(tmp_path))
+    code, output, errors = run("types")
+    assert (0, "", True) == (code, errors, "not known" in output)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_what_depends_on_a_type_is_shown(run: Run, machine: Database) -> None:
+    log(machine, good())
+    with machine.transaction() as session:
+        consumers.declare(session, [Subscription("sms", ("user.registered",), print, ordered=True)])
+    code, output, errors = run("impact", "user.registered")
+    assert (0, "") == (code, errors)
+    assert "1 in the last hour, 1 in the last day" in output
+    assert ["sms", "0", "0", "0", "0", "ordered"] == output.splitlines()[-1].split()
+    assert "user.registered" == json.loads(run("impact", "user.registered", "--json")[1])["type"]
+    line = "tidings: Nobody knows this event type: ./tidings events types lists all.\n"
+    assert (1, "", line) == run("impact", "nobody.knows")
