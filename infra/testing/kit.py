@@ -17,7 +17,9 @@ from infra.settings import Settings, load
 from infra.subscriptions import Handler, Subscription
 from infra.testing import reading, store
 from infra.testing.cast import Cast
-from infra.testing.clock import Clock
+from infra.testing.clock import Clock, RealClock
+from infra.testing.live import Live
+from infra.testing.memory import Memory
 from infra.testing.road import Road
 from infra.testing.schedules import Schedule, Timetable
 from infra.testing.stage import Stage
@@ -33,15 +35,16 @@ _MOST_DEAD = 1_000
 class Kit:
     """Brings events to consumers by the real delivery code, and shows what they did; see `docs/consumers.md`."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, broker: str | None = None) -> None:
+        """With the URL of a virtual host of its own it works over a real RabbitMQ, and in real time."""
+        self.clock = Clock() if broker is None else RealClock()
         self.database, self._folder = store.make()
         settings = _settings(Path(self._folder.name))
         self._provisions: dict[type, object] = {Settings: settings, Database: self.database}
         self._stage = Stage(self.database, self._provisions)
         self._cast = Cast(self._declare)
         self._timetable = Timetable()
-        self._road = Road(self.database, self._stage)
+        self._road = _road(self.database, self._stage, broker)
         self._declared: dict[str, Subscription] = {}
         #: Ids of what the test itself announced.
         self._own: set[str] = set()
@@ -52,6 +55,7 @@ class Kit:
 
     def stop(self) -> None:
         """Let the time go on, and leave nothing behind."""
+        self._road.stop()
         self.clock.stop()
         self.database.close()
         self._folder.cleanup()
@@ -135,8 +139,13 @@ class Kit:
         return self._road.settle()
 
     def advance(self, **by: float) -> Settled:
-        """Let some `hours`, `minutes`, `seconds` … go by: retries return, what was for later and schedules are due."""
+        """Let some `hours`, `minutes`, `seconds` … go by: retries return, what was for later and schedules are due.
+
+        Raises:
+            KitError: it does not end; or, with a real broker, the test would have to wait for too long.
+        """
         until = self.clock.now + timedelta(**by)
+        self.clock.check(until)
         settled = self.settle()
         while (due := self._next_due()) is not None and due <= until:
             self.clock.move_to(max(due, self.clock.now))
@@ -219,6 +228,10 @@ class Kit:
     def _next_due(self) -> datetime | None:
         dues = (self._timetable.next_due, self._road.next_due)
         return min((due for due in dues if due is not None), default=None)
+
+
+def _road(database: Database, stage: Stage, broker: str | None) -> Road:
+    return Memory(database, stage) if broker is None else Live(database, stage, broker)
 
 
 def _settings(folder: Path) -> Settings:

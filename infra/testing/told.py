@@ -3,6 +3,7 @@
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Self
 
 from events.envelope import Envelope
@@ -106,7 +107,8 @@ class Told:
         kind = self.envelope.type if self.envelope else "bytes that are no event"
         lines = [f"<{self.consumer}: {kind}, try {self.attempt}: {self._ending()}>"]
         if self.error is not None:
-            lines += "".join(traceback.format_exception(self.error)).splitlines()
+            own = _from_the_handler_on(self.error.__traceback__)
+            lines += "".join(traceback.format_exception(type(self.error), self.error, own)).splitlines()
         return "\n".join(lines)
 
     def _ending(self) -> str:
@@ -117,6 +119,14 @@ class Told:
                 return f"dead, {self.outcome.reason}: {self.outcome.error}"
             case _:
                 return self.name
+
+
+def _from_the_handler_on(trace: TracebackType | None) -> TracebackType | None:
+    """Without the frames of the delivery's own code that led to it; all of them when there are no others."""
+    inner = trace
+    while inner is not None and inner.tb_frame.f_globals.get("__name__", "").startswith("infra."):
+        inner = inner.tb_next
+    return inner or trace
 
 
 @dataclass(slots=True, repr=False)

@@ -108,7 +108,7 @@ def test_the_whole_timetable_runs_with_the_consumers_that_are_there(kit: Kit) ->
 def test_events_that_cause_one_another_for_ever_end_with_a_clear_line(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.testing.road.MOST", 50)
+    monkeypatch.setattr("infra.testing.memory.MOST", 50)
 
     @kit.subscribe("echo", to=DayEnded)
     def echoes(event: DayEnded, context: Context) -> None:
