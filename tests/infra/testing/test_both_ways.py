@@ -99,7 +99,7 @@ def test_what_is_for_later_and_what_is_filtered(kit: Kit) -> None:
     assert {"handled": 1} == kit.advance(seconds=3).states
 
 
-def test_batches_and_events_of_one_subject_in_order(kit: Kit) -> None:
+def test_one_bad_event_of_a_batch_is_retried_alone(kit: Kit) -> None:
     @kit.subscribe("several", to=UserRegistered, batch=Batch(50, 0.2))
     def takes(batch: list[Context]) -> None:
         for context in batch:
@@ -111,6 +111,27 @@ def test_batches_and_events_of_one_subject_in_order(kit: Kit) -> None:
     kit.settle()
     assert {"handled"} == {kit.state_of(each, "several") for each in ada}
     assert "retrying" == kit.state_of(bob, "several")
+
+
+def test_events_of_one_subject_wait_for_the_one_before(kit: Kit) -> None:
+    handled: list[str] = []
+
+    @kit.subscribe("in-turn", to=UserRegistered, ordered=True)
+    def takes(event: UserRegistered, context: Context) -> None:
+        if event.name == "first" and context.attempt == 1:
+            raise ConnectionError("away")
+        handled.append(event.name)
+
+    ada, bob = uuid4(), uuid4()
+    names = [(ada, "first"), (ada, "second"), (bob, "other"), (ada, "third")]
+    events = [UserRegistered(user_id=user, name=name, email="ada@example.com") for user, name in names]
+    ids = [kit.publish(event) for event in events]
+    kit.settle()
+    assert ["other"] == handled
+    assert ["retrying", "waiting", "handled", "waiting"] == [kit.state_of(each, "in-turn") for each in ids]
+    kit.advance(seconds=6)
+    assert ["other", "first", "second", "third"] == handled
+    assert {"handled"} == {kit.state_of(each, "in-turn") for each in ids}
 
 
 def test_a_test_does_not_wait_for_hours_of_real_time(kit: Kit, kit_broker: str | None) -> None:

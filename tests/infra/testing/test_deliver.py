@@ -131,6 +131,27 @@ def test_a_list_is_one_batch_and_each_is_told_of(kit: Kit) -> None:
     assert [2, 3] == sizes[:2]
 
 
+def test_what_its_guard_says_no_to_is_filtered(kit: Kit) -> None:
+    @kit.subscribe("picky", to=UserRegistered, where=lambda event: event.name == "Bob")
+    def takes(event: UserRegistered, context: Context) -> None:
+        context.mail.send("welcome", to=event.email, name=event.name)
+
+    assert ["filtered", "handled"] == [kit.deliver(registered(name), to="picky").state for name in ("Ada", "Bob")]
+    assert ["Bob"] == [mail.values["name"] for mail in kit.mails]
+
+
+def test_an_ordered_consumer_passes_over_what_is_not_its_turn(kit: Kit) -> None:
+    @kit.subscribe("in-turn", to=UserRegistered, ordered=True)
+    def takes(event: UserRegistered, context: Context) -> None:
+        if context.attempt == 1:
+            raise ConnectionError("away")
+
+    event = registered()
+    assert ["retrying", "waiting"] == [kit.deliver(event, to="in-turn").state for _ in range(2)]
+    assert {"handled": 1, "retrying": 1} == kit.advance(seconds=5).states
+    assert {"handled": 1} == kit.advance(seconds=5).states
+
+
 def test_a_coroutine_is_awaited(kit: Kit) -> None:
     @kit.subscribe("later", to=UserRegistered)
     async def waits(event: UserRegistered, context: Context) -> None:
