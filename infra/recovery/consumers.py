@@ -12,6 +12,7 @@ from infra.database.pauses import OPERATOR
 from infra.database.recovery_tables import Pause
 from infra.database.tables import Subscription
 from infra.errors import NotKnown, NotPossible
+from infra.recovery.options import OptionsView
 
 ConsumerState = Literal["running", "paused", "probing"]
 
@@ -45,6 +46,7 @@ class ConsumerView(BaseModel):
     waiting_subjects: int = Field(description="Subjects of which events wait; see `/consumers/{name}/waiting`.")
     since: int = Field(description="It counts from after this position.")
     declared_at: datetime
+    options: OptionsView = Field(default_factory=OptionsView)
 
 
 def newest(
@@ -151,6 +153,7 @@ def _view(
         waiting_subjects=waits.subjects,
         since=row.since,
         declared_at=row.declared_at,
+        options=OptionsView.model_validate(row.options),
     )
 
 

@@ -15,6 +15,9 @@ from infra.database.recovery_tables import Audit
 from infra.subscriptions import Subscription
 
 Run = Any
+NO_BROKER = (
+    "Not shown: what waits in the queues. No RabbitMQ is known: set TIDINGS_RABBITMQ_URL, or run ./tidings up first."
+)
 
 
 @pytest.fixture
@@ -30,9 +33,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def kept(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+def kept(database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The settings name a database in which two consumers are recorded; Ada types."""
     monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
+    monkeypatch.setenv("TIDINGS_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("LOGNAME", "ada")
     with database.transaction() as session:
         names = ("activity-log", "sms")
@@ -50,27 +54,38 @@ def test_without_a_database_the_list_is_what_the_code_says_and_makes_no_file(
 ) -> None:
     monkeypatch.setenv("TIDINGS_STATE_DIR", str(tmp_path))
     code, output, errors = run("list")
-    assert (0, ["name", "types", "description"], "") == (code, output.splitlines()[0].split(), errors)
-    assert "welcome-email" in output
+    assert (0, ["name", "state", "takes", "lane", "tries"]) == (code, output.splitlines()[0].split()[:5])
+    assert ["welcome-email", "unknown", "user.registered", "8"] == output.splitlines()[-1].split()[:4]
+    assert [
+        "Not shown: how far each has come. There is no database yet: ./tidings up or ./tidings migrate makes it.",
+        NO_BROKER,
+    ] == errors.splitlines()
     code, output, _ = run("list", "--json")
-    assert "welcome-email" in {item["name"] for item in json.loads(output)["items"]}
+    (item,) = [each for each in json.loads(output)["items"] if each["name"] == "welcome-email"]
+    assert ("consumers.welcome_email", 8, None, None) == (
+        item["module"], item["options"]["concurrency"], item["settled"], item["queued"],
+    )  # fmt: skip
     assert [] == list(tmp_path.iterdir())
 
 
 def test_the_list_shows_what_is_recorded_and_whether_it_runs(run: Run, kept: Database) -> None:
     run("pause", "sms", "--why", "no credit")
-    code, output, _ = run("list")
-    first, second, third = output.splitlines()
-    assert (0, True) == (code, first.startswith("name "))
-    assert second.split()[:3] == ["activity-log", "running", "user.registered"]
-    assert third.split()[:2] == ["sms", "paused"]
-    assert "no credit" in third
+    code, output, errors = run("list")
+    lines = {line.split()[0]: line for line in output.splitlines()}
+    assert (0, NO_BROKER) == (code, errors.strip())
+    assert ["activity-log", "running", "every", "event"] == lines["activity-log"].split()[:4]
+    assert ["sms", "paused"] == lines["sms"].split()[:2]
+    assert "no credit" in lines["sms"]
+    assert ["welcome-email", "undeclared"] == lines["welcome-email"].split()[:2]
+    run("resume", "sms", "--why", "paid")
+    assert "none subscribes it: ./tidings consumers retire takes it away" in run("list", "--state", "running")[1]
 
 
 def test_for_programs_it_is_what_the_endpoint_shows_in_pages(run: Run, kept: Database) -> None:
-    first = json.loads(run("list", "--json", "--limit", "1")[1])
+    running = ("list", "--json", "--state", "running")
+    first = json.loads(run(*running, "--limit", "1")[1])
     assert ["activity-log"] == [item["name"] for item in first["items"]]
-    second = json.loads(run("list", "--json", "--cursor", first["next"])[1])
+    second = json.loads(run(*running, "--cursor", first["next"])[1])
     assert (["sms"], None) == ([item["name"] for item in second["items"]], second["next"])
     assert {"state", "settled", "lag_events", "lag_seconds", "resent", "pause"} <= set(second["items"][0])
 
@@ -78,7 +93,23 @@ def test_for_programs_it_is_what_the_endpoint_shows_in_pages(run: Run, kept: Dat
 def test_the_list_is_filtered_by_state_and_type(run: Run, kept: Database) -> None:
     run("pause", "sms", "--why", "no credit")
     assert ["sms"] == [item["name"] for item in json.loads(run("list", "--json", "--state", "paused")[1])["items"]]
-    assert (0, "There is nothing.\n", "") == run("list", "--type", "user.removed")
+    code, output, _ = run("list", "--type", "user.removed")
+    assert (0, ["name", "activity-log"]) == (code, [line.split()[0] for line in output.splitlines()])
+    assert "There is nothing.\n" == run("list", "--type", "user.removed", "--state", "paused")[1]
+
+
+def test_one_consumer_is_shown_with_all_that_becomes_of_an_event_there(run: Run, kept: Database) -> None:
+    code, output, _ = run("show", "welcome-email")
+    assert 0 == code
+    for line in ("name         welcome-email", "lane         8 at once, 60 s", "takes        user.registered"):
+        assert line in output
+    assert "  1. It is handled: up to 8 at once in each worker process" in output
+    assert "Any other failure: again after 5 s, 30 s, 2 min, 10 min, 1 h." in output
+    run("pause", "sms", "--why", "no credit")
+    code, output, _ = run("show", "sms")
+    assert 0 == code
+    assert "by operator: no credit" in output
+    assert ["sms", 0] == [json.loads(run("show", "sms", "--json")[1])[name] for name in ("name", "settled")]
 
 
 def test_a_pause_and_its_end_are_done_and_written_down(run: Run, kept: Database) -> None:
@@ -106,6 +137,7 @@ def test_for_programs_a_verb_gives_the_consumer_as_it_is_then(run: Run, kept: Da
         (["pause", "sms"], 2, "Missing option '--why'"),
         (["pause", "sms", "--why", ""], 2, "1 to 500 characters"),
         (["list", "--state", "asleep"], 2, "Invalid value"),
+        (["explain", "user.regstered"], 2, "did you mean user.registered"),
         (["list", "--limit", "0"], 2, "Invalid value"),
     ],
 )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 from starlette.testclient import TestClient
 
@@ -12,6 +13,8 @@ from infra.database import consumers, pauses
 from infra.database.engine import Database
 from infra.database.pauses import FAILURES
 from infra.database.recovery_tables import Audit
+from infra.database.tables import Subscription as Row
+from infra.database.tables import table
 from infra.subscriptions import Subscription
 from tests.problems import told, wrong
 
@@ -68,8 +71,27 @@ def test_consumers_are_listed_by_name_with_all_that_is_known(operator: TestClien
         "waiting_events": 0,
         "waiting_subjects": 0,
         "since": 0,
+        "options": {
+            "module": "tests.gateway.test_consumers",
+            "concurrency": 4,
+            "timeout": 60.0,
+            "batch": None,
+            "ordered": False,
+            "filtered": False,
+            "pause_after": 20,
+            "retry": {"delays": [5, 30, 120, 600, 3600], "rules": 0, "max_age": None},
+            "publishes": None,
+        },
     } == items[2]
     assert operator.get("/consumers/welcome-email").json() == {**items[2], "declared_at": declared_at}
+
+
+@one_database
+def test_what_an_older_program_recorded_has_no_options(operator: TestClient, database: Database) -> None:
+    with database.transaction() as session:
+        session.connection().execute(update(table(Row)).values(options={}))
+    options = operator.get("/consumers/sms").raise_for_status().json()["options"]
+    assert (None, None, False) == (options["concurrency"], options["retry"], options["ordered"])
 
 
 def test_they_come_in_pages(operator: TestClient) -> None:
