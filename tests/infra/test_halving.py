@@ -1,5 +1,6 @@
 """A batch that fails is halved: what is at fault fails alone and for the first time, all else is handled in batches."""
 
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NoReturn
@@ -16,6 +17,7 @@ from infra.delivery import Deliveries
 from infra.effects import Intent
 from infra.errors import DatabaseUnavailable
 from infra.outcomes import Done, Hold, Incoming, Outcome, RetryLater
+from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.subscriptions import Batch, Context, Subscription
 
 ACTIVITY, INBOX = table(Activity), table(Inbox)
@@ -33,7 +35,7 @@ class Consumer:
         self.posted: list[str] = []
         #: What a call raises, by its number from 1.
         self.raises: dict[int, BaseException] = {}
-        self.stops_at = 1_000_000
+        self.stops_at = self.hangs_at = 1_000_000
         self._poison = {one.id for one in poison}
         deliveries = Deliveries(database, {"post": self._post}, is_stopping=lambda: len(self.sizes) >= self.stops_at)
         self._deliver = deliveries.handler(
@@ -51,6 +53,8 @@ class Consumer:
             one.perform("post", event=one.event_id)
             if one.event_id in self._poison:
                 raise ValueError("poison")
+        while len(self.sizes) == self.hangs_at:
+            time.sleep(0.01)
         if (error := self.raises.get(len(self.sizes))) is not None:
             raise error
 
@@ -197,3 +201,17 @@ def test_a_bad_one_that_was_retried_alone_is_dropped_as_a_copy(database: Databas
     consumer = Consumer(database)
     assert [[Done()], [Done()]] == [consumer.take([envelope]), consumer.take([envelope], redelivered=True)]
     assert [envelope.id] == consumer.posted
+
+
+def test_the_time_limit_ends_a_half_that_hangs_and_with_it_all_of_the_batch(database: Database) -> None:
+    """A lane's place is held for one limit, however many calls there were; the real watcher of limits interrupts."""
+    envelopes, seconds = days(8), 1.0
+    limit, consumer = HandlerTimeLimit(), Consumer(database, envelopes[0], timeout=seconds)
+    consumer.hangs_at = 6  # the second quarter
+    limit.thread.start()
+    began = time.monotonic()
+    outcomes = limit.call(consumer.take, envelopes, seconds)
+    assert seconds + 2.0 > time.monotonic() - began
+    assert [POISONED, Done()] == outcomes[:2]
+    assert ["TimeLimitExceeded"] * 2 == [str(getattr(one, "exception", "")).split(".")[-1] for one in outcomes[2:4]]
+    assert [LEFT] * 4 == outcomes[4:]
