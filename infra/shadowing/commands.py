@@ -116,7 +116,7 @@ def _run(shadow: Shadow, events: Iterator[Past], name: str, rate: float, *, as_j
             elif not seen.is_as_recorded:
                 line.end()
                 lines.tell(seen)
-            line.show(f"{summary.events:,} events, {summary.as_recorded:,} of them as recorded.")
+            line.show(f"Events so far: {summary.events:,}, as recorded: {summary.as_recorded:,}")
     except KeyboardInterrupt:
         summary.stopped = True
     line.end()

@@ -18,7 +18,8 @@ def sum_up(summary: Summary) -> None:
     if not summary.events:
         typer.echo("There is no such event in the log.")
         return
-    typer.echo(f"{summary.events:,} events{' until it was stopped' if summary.stopped else ''}: {_figures(summary)}.")
+    events = "1 event" if summary.events == 1 else f"{summary.events:,} events"
+    typer.echo(f"{events}{' until it was stopped' if summary.stopped else ''}: {_figures(summary)}.")
     for title, counts in (("Would be", summary.states), ("Differs", summary.differences), ("Fails by", summary.errors)):
         if counts:
             typer.echo(f"{title}: {_listed(counts)}.")

@@ -123,7 +123,7 @@ def test_ctrl_c_ends_it_with_what_was_seen_by_then(run: Run, kept: Database, mon
     monkeypatch.setattr(shadowing, "pause", interrupted)
     code, output, _ = run("shadow", "welcome-email")
     assert 130 == code
-    assert "1 events until it was stopped: 1 without a record." in output
+    assert "1 event until it was stopped: 1 without a record." in output
 
 
 def test_it_rests_longer_than_it_works(run: Run, kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
