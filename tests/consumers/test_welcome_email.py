@@ -1,15 +1,22 @@
 """The welcome mail: one for each registration, to the registered address."""
 
-from unittest.mock import create_autospec
 from uuid import uuid4
 
-from consumers.welcome_email import welcome
 from events.users import UserRegistered
-from infra.subscriptions import Context, Mail
+from infra.testing import Kit
 
 
-def test_a_registration_intends_one_mail() -> None:
-    context = create_autospec(Context, instance=True)
-    context.mail = create_autospec(Mail, instance=True)
-    welcome(UserRegistered(user_id=uuid4(), name="Ada", email="ada@example.com"), context)
-    context.mail.send.assert_called_once_with("welcome", to="ada@example.com", name="Ada")
+def test_a_registration_is_answered_by_one_mail(kit: Kit) -> None:
+    event = UserRegistered(user_id=uuid4(), name="Ada <L>", email="ada@example.com")
+    told = kit.deliver(event, to="welcome-email")
+    assert "handled" == told.state
+    (mail,) = told.mails
+    assert ("ada@example.com", "welcome", {"name": "Ada <L>"}) == (mail.to, mail.template, mail.values)
+    assert ("Ada <L>" in mail.text, "Ada &lt;L&gt;" in str(mail.html)) == (True, True)
+
+
+def test_a_mail_server_that_is_away_costs_time_and_no_mail(kit: Kit) -> None:
+    kit.fail_effects("mail", times=2)
+    kit.deliver(UserRegistered(user_id=uuid4(), name="Ada", email="ada@example.com"), to="welcome-email")
+    kit.advance(seconds=35)
+    assert ["ada@example.com"] == [mail.to for mail in kit.mails]
