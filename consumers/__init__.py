@@ -24,6 +24,7 @@ from infra.rabbitmq.broker import TidingsBroker
 from infra.recovery import composing, keeping
 from infra.recovery.duties import Duties
 from infra.recovery.keeping import Keeper
+from infra.recovery.retirement import Retirement
 from infra.relaying import emptying
 from infra.schedules.silence import Silence
 from infra.settings import Settings, load
@@ -117,6 +118,8 @@ def _compose(settings: Settings) -> None:
     holder = f"consumers {here()} {secrets.token_hex(4)}"
     duties = composing.duties(database, publisher, recorded(), grace=settings.sweep_grace)
     duties["silence"] = Silence(database)
+    names = [each.consumer for each in recorded()]
+    duties["retirement"] = Retirement(database, publisher, names, grace=settings.sweep_grace)
     duties["backfills"] = Backfilling(database, grace=settings.sweep_grace)
     broker.accompany(Duties(database, duties, holder=holder))
     pausing = Pausing(database, broker, recorded(), holder=holder)
@@ -129,7 +132,7 @@ def _compose(settings: Settings) -> None:
 
 def _declare(publisher: BlockingPublisher, database: Database) -> None:
     try:
-        publisher.declare(_topology())
+        publisher.declare(_topology(database))
     except TopologyConflict as error:  # all the rest is declared, and the old queue works as it did
         _log.warning("topology conflict", error=str(error))
     finally:
@@ -148,8 +151,11 @@ def _record(database: Database) -> None:
         _log.info("new consumer recorded", consumer=name)
 
 
-def _topology() -> list[Consumer]:
-    return [(each.consumer, each.types, each.description) for each in recorded()]
+def _topology(database: Database) -> list[Consumer]:
+    """Those of ours that are recorded: one that leaves, or is gone, must not be made again."""
+    with database.reading() as session:
+        names = {row.consumer for row in declared_consumers.declared(session)}
+    return [(each.consumer, each.types, each.description) for each in recorded() if each.consumer in names]
 
 
 def _probes(settings: Settings, broker: TidingsBroker, database: Database, notes: probes.Ready) -> ThreadingHTTPServer:

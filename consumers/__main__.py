@@ -9,7 +9,7 @@ from infra.adding import drawing_up, showing
 from infra.backfilling.commands import backfill
 from infra.rabbitmq import workers
 from infra.recovery.commands import consumers as verbs
-from infra.recovery.commands import turns
+from infra.recovery.commands import retire, turns
 from infra.settings import load
 from infra.shadowing import commands as shadowing
 from infra.topology import commands as topology
@@ -47,6 +47,7 @@ app.command()(verbs.pause)
 app.command()(verbs.resume)
 app.command()(turns.waiting)
 app.command()(turns.skip)
+app.command()(retire.made(consumers.discover))
 app.command()(shadowing.made(consumers.discover))
 app.add_typer(topology.made(consumers.discover), name="topology", hidden=True)  # people type ./tidings topology
 app.command()(shadowing.beside(backfill, consumers.discover))

@@ -12,7 +12,7 @@ from gateway import health
 from gateway.activity import routes as activity
 from gateway.audit import routes as audit
 from gateway.body_limit import BodyLimit
-from gateway.consumers import backfills, waiting
+from gateway.consumers import backfills, retiring, waiting
 from gateway.consumers import routes as consumers
 from gateway.dead_letters import routes as dead_letters
 from gateway.documents import routes as documents
@@ -39,6 +39,7 @@ _ROUTERS = (
     events.private,
     activity.private,
     consumers.private,
+    retiring.private,
     backfills.private,
     waiting.private,
     dead_letters.private,

@@ -19,6 +19,7 @@ from infra.subscriptions import Subscription, forget, recorded
 _log = logging.getLogger(__name__)
 #: Seconds after which an import counts as slow: every start of every program waits for it.
 SLOW = 2.0
+_NOTHING = "it subscribes to nothing: is there an @subscribe(…) above its handler?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
     #: Module -> seconds that its import took, of those that are slow.
     slow: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """Modules of which nobody knows what they would subscribe."""
+        return frozenset(module for module, reason in self.ignored.items() if reason != _NOTHING)
 
 
 def discover(packages: Iterable[str]) -> Found:
@@ -80,7 +86,7 @@ def _take(module: str, folders: Sequence[str], found: Found) -> None:
     if any(module_of(each) == module for each in recorded()):
         found.modules.append(module)
     else:
-        found.ignored[module] = "it subscribes to nothing: is there an @subscribe(…) above its handler?"
+        found.ignored[module] = _NOTHING
 
 
 def _names() -> list[str]:

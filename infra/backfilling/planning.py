@@ -70,7 +70,7 @@ def plan(database: Database, wanted: Wanted) -> Plan:
         DoesNotFit: the range goes backward or into the future, or it does not take a type.
     """
     with database.reading() as session:
-        recorded = next((row for row in consumers.declared(session) if row.consumer == wanted.consumer), None)
+        recorded = next((row for row in consumers.everyone(session) if row.consumer == wanted.consumer), None)
         taken = require_present(recorded).types
         _check(wanted, taken)
         after = event_log.position_at(session, wanted.since)

@@ -88,7 +88,7 @@ def _count(session: Session, operation: Operation, row: Backfill) -> int:
 def _reason_to_stop(session: Session, operation: Operation, row: Backfill) -> str | None:
     if operation.state == "stopping":
         return "an operator stopped it"
-    recorded = next((each for each in consumers.declared(session) if each.consumer == row.consumer), None)
+    recorded = next((each for each in consumers.everyone(session) if each.consumer == row.consumer), None)
     if recorded is None:
         return "no consumer of this name is recorded any more"
     return "the consumer is retiring" if recorded.retiring_since is not None else None

@@ -63,7 +63,7 @@ def _of_log(session: Session, old: datetime | None) -> tuple[int, list[str]]:
     if old is None:
         return 0, []
     upto = min(event_log.position_at(session, old), event_log.last_position(session) - 1)
-    recorded = consumers.declared(session)
+    recorded = consumers.everyone(session)
     past = backfills.needed(session)
     needed_from = {row.consumer: min(row.scanned, past.get(row.consumer, row.scanned)) for row in recorded}
     lowest = min(needed_from.values(), default=upto)

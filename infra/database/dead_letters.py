@@ -11,7 +11,17 @@ from sqlmodel import Session
 from uuid_utils.compat import uuid7
 
 from infra.database.inbox import SETTLED
-from infra.database.letters import ALREADY_HANDLED, CLOSED, HAS_CONSUMER, IS_OF_EVENT, Filter, Group, Letter, Preview
+from infra.database.letters import (
+    ALREADY_HANDLED,
+    CLOSED,
+    HAS_CONSUMER,
+    IS_OF_EVENT,
+    IS_RECORDED,
+    Filter,
+    Group,
+    Letter,
+    Preview,
+)
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Effect, Inbox, table
 
@@ -182,7 +192,7 @@ def _telling(insert: Any) -> Any:
     of_letters = select(
         _LETTER.c.event_id, _LETTER.c.consumer, literal("dead"), _LETTER.c.attempts, _LETTER.c.first_failed_at,
         _LETTER.c.error,
-    ).where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), IS_OF_EVENT, HAS_CONSUMER)  # fmt: skip
+    ).where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), IS_OF_EVENT, IS_RECORDED)  # fmt: skip
     new = insert(_INBOX).from_select(names, of_letters)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],

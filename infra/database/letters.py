@@ -25,8 +25,11 @@ ALREADY_HANDLED = IS_OF_EVENT & (
     .where(_INBOX.c.state.in_(SETTLED))
     .exists()
 )
+_OF_CONSUMER = select(1).where(_SUBSCRIPTION.c.consumer == _LETTER.c.consumer)
+#: Its consumer is known, on its way out or not.
+IS_RECORDED = _OF_CONSUMER.exists()
 #: Its consumer still is one.
-HAS_CONSUMER = select(1).where(_SUBSCRIPTION.c.consumer == _LETTER.c.consumer).exists()
+HAS_CONSUMER = _OF_CONSUMER.where(_SUBSCRIPTION.c.retiring_since.is_(None)).exists()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

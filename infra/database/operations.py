@@ -15,8 +15,9 @@ from infra.database.tables import table
 #: States in which there is work left.
 OPEN = ("running", "stopping")
 #: Kinds: dead letters that are sent again (worked off by the consumers' duty), due times that are announced after the
-#: fact (worked off by the scheduler), and events of the past that one consumer is given (by the relay).
-REPLAY, BACKFILL, PAST = "replay", "schedule.backfill", "consumer.backfill"
+#: fact (worked off by the scheduler), events of the past that one consumer is given (by the relay), and a consumer that
+#: leaves.
+REPLAY, BACKFILL, PAST, RETIRE = "replay", "schedule.backfill", "consumer.backfill", "consumer.retire"
 
 _OPERATION = table(Operation)
 _ADD = insert(_OPERATION)

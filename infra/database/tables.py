@@ -68,6 +68,8 @@ class Subscription(SQLModel, table=True):
     options: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     #: Since when it is on its way out: its queue is bound to nothing any more.
     retiring_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: When a consumers program with its module was at work last, half a minute more or less.
+    seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Outbox(SQLModel, table=True):

@@ -32,6 +32,7 @@ _POSITION = bindparam("position", type_=BIG)
 #: Below `scanned` what is open has a row in `unsettled`; all else is settled, even when the inbox has forgotten it.
 _OPEN = select(_SUBSCRIPTION).where(
     _SUBSCRIPTION.c.since < _POSITION,
+    _SUBSCRIPTION.c.retiring_since.is_(None),
     or_(
         _SUBSCRIPTION.c.scanned < _POSITION,
         exists().where(_UNSETTLED.c.consumer == _SUBSCRIPTION.c.consumer, _UNSETTLED.c.position == _POSITION),

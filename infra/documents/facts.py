@@ -110,7 +110,7 @@ class Facts:
 
 def gather(session: Session, programs: Iterable[Publisher]) -> Facts:
     """From the recorded consumers, the timetable, the registry, and what programs say that they publish themselves."""
-    listeners = tuple(_listener(row) for row in consumers.declared(session))
+    listeners = tuple(_listener(row) for row in consumers.everyone(session))
     # What operators have added is theirs: a document is for everybody.
     timetable = schedules.page(session, schedules.Filter(origin=schedules.CODE), limit=_MOST)
     timed = (_timed(row) for row in timetable if row.retired_at is None)

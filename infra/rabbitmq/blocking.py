@@ -1,15 +1,18 @@
 """The publisher for threads: it lives in an event loop of its own, and a call returns when the broker has confirmed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import datetime
+from typing import TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from infra.rabbitmq.messages import Message
 from infra.rabbitmq.publisher import Publisher
+from infra.rabbitmq.topology import OpenChannel
 
+T = TypeVar("T")
 #: Name, event types and description of a consumer, as the topology needs them.
 Consumer = tuple[str, Sequence[str], str]
 
@@ -51,6 +54,14 @@ class BlockingPublisher:
             BrokerUnavailable: not connected, or no answer.
         """
         self._portal.call(self._publisher.inspect, ())
+
+    def work(self, job: Callable[[OpenChannel], Awaitable[T]]) -> T:
+        """Do something else on channels of this connection, and wait for it.
+
+        Raises:
+            BrokerUnavailable: not connected, or the broker refuses.
+        """
+        return self._portal.call(self._publisher.work, job)
 
     @property
     def made(self) -> dict[str, datetime]:

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from infra.outcomes import Park
-from infra.rabbitmq.messages import Message
+from infra.rabbitmq.link import properties
+from infra.rabbitmq.messages import ATTEMPT, Message
+from infra.rabbitmq.moving import Sent, Taken
 from infra.rabbitmq.retries import own_headers
 from infra.rabbitmq.topology import DEAD
 from infra.version import version
@@ -21,6 +23,14 @@ FIRST_FAILED_AT = "x-tidings-first-failed-at"
 FAILED_AT = "x-tidings-failed-at"
 #: Header: the version of Tidings that gave it up.
 VERSION = "x-tidings-version"
+
+
+def given_up(taken: Taken, *, consumer: str, park: Park) -> Sent:
+    """What lies in a consumer's queue, on its way to the dead letters, without having been tried once more."""
+    original = taken.message()
+    attempt = original.headers.get(ATTEMPT)
+    copy = dead_message(original, park, consumer=consumer, attempt=attempt if type(attempt) is int else 1)
+    return Sent(copy.exchange, copy.routing_key, properties(copy))
 
 
 def dead_message(original: Message, park: Park, *, consumer: str, attempt: int) -> Message:

@@ -98,7 +98,7 @@ class Link:
                 message.body,
                 exchange=message.exchange,
                 routing_key=message.routing_key,
-                properties=_properties(message),
+                properties=properties(message),
                 mandatory=True,
                 wait=len(message.body) > _LARGE,
             )
@@ -115,9 +115,9 @@ class Link:
         return bool(self._lost_alone)
 
     async def channel(self) -> AbstractChannel:
-        """A further channel, for what may close its channel: declarations."""
+        """A further channel, for what may close its channel: declarations, and whatever moves messages."""
         async with asyncio.timeout(self._seconds):
-            return await self._connection.channel()
+            return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def unblocked(self) -> None:
         """Wait until the broker takes messages again; returns at once unless it said that it does not."""
@@ -143,7 +143,8 @@ async def _close(connection: AbstractConnection) -> None:
             await connection.close()
 
 
-def _properties(message: Message) -> spec.Basic.Properties:
+def properties(message: Message) -> spec.Basic.Properties:
+    """What goes beside a message's bytes."""
     return spec.Basic.Properties(
         content_type=CONTENT_TYPE,
         headers=message.headers,

@@ -1,9 +1,9 @@
 """Publishes messages and returns only when the broker has taken them into a queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -23,6 +23,7 @@ from infra.subscriptions import EVERY_TYPE
 
 __all__ = ["Message", "Publisher", "event_message"]
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 #: Gives the consumers to declare on a new connection.
@@ -70,7 +71,7 @@ class Publisher:
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._replace())
             self._attempt.add_done_callback(self._attempt_ended)
-        with _told_of_a_loss():
+        with refusals.told_of_a_loss():
             await asyncio.shield(self._attempt)
 
     async def publish(self, message: Message) -> None:
@@ -124,6 +125,19 @@ class Publisher:
         if self._consumers is not None:
             await self.inspect(await self._consumers())
 
+    async def work(self, job: Callable[[topology.OpenChannel], Awaitable[T]]) -> T:
+        """Do something else on channels of this connection.
+
+        Raises:
+            BrokerUnavailable: no connection, it was lost, or the broker refuses.
+        """
+        await self.connect()
+        try:
+            with refusals.told_of_a_loss():
+                return await job(self._link.channel)  # type: ignore[union-attr]  # it is there once connected
+        except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+            raise BrokerUnavailable(f"RabbitMQ does not let its queues be changed: {refusals.text(error)}.") from error
+
     async def close(self) -> None:
         """Close the connection; what is in flight fails."""
         if self._attempt is not None:
@@ -141,7 +155,7 @@ class Publisher:
             raise refusals.of(link, message, error, self._deadline) from error
         except asyncio.CancelledError:
             link.doubtful = True
-            with _told_of_a_loss():
+            with refusals.told_of_a_loss():
                 raise
 
     async def _replace(self) -> None:
@@ -191,7 +205,7 @@ class Publisher:
     ) -> Declared:
         found = Declared()
         try:
-            with _told_of_a_loss():
+            with refusals.told_of_a_loss():
                 await topology.declare(link.channel, consumers, found=found, known=known)
             self._note(found.conflicts)
         except CONNECTION_EXCEPTIONS as error:
@@ -221,20 +235,3 @@ class Publisher:
         self._attempt = None
         if not attempt.cancelled():
             attempt.exception()  # whoever waited has it; when all of them were cancelled nobody does
-
-
-@contextmanager
-def _told_of_a_loss() -> Iterator[None]:
-    """aiormq ends what waits on a dead connection with a CancelledError, though no task of ours was cancelled."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        if _is_cancelled():
-            raise
-        raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
-
-
-def _is_cancelled() -> bool:
-    """Whether this task was cancelled, rather than a future that aiormq ended with a CancelledError of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

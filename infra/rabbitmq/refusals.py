@@ -1,5 +1,9 @@
 """What it means that a publish failed: which error of ours stands for one of the library's."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
 from aiormq.exceptions import ChannelAccessRefused
 
@@ -48,3 +52,20 @@ def _loss(link: Link, what: str, error: BaseException) -> TidingsError:
         return ChannelRefused(f"RabbitMQ refused one of several messages: {error}.")
     kind = MessageRefused if isinstance(error, ChannelPreconditionFailed) else PublishRejected
     return kind(f"RabbitMQ refuses {what}: {error}.")
+
+
+@contextmanager
+def told_of_a_loss() -> Iterator[None]:
+    """aiormq ends what waits on a dead connection with a CancelledError, though no task of ours was cancelled."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+        raise BrokerUnavailable("RabbitMQ gave no sign of life: the connection was lost.") from None
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled, rather than a future that aiormq ended with a CancelledError of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

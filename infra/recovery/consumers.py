@@ -14,7 +14,7 @@ from infra.database.tables import Subscription
 from infra.errors import NotKnown, NotPossible
 from infra.recovery.options import OptionsView
 
-ConsumerState = Literal["running", "paused", "probing"]
+ConsumerState = Literal["running", "paused", "probing", "retiring"]
 
 
 class PauseView(BaseModel, from_attributes=True):
@@ -35,7 +35,9 @@ class ConsumerView(BaseModel):
     name: str
     description: str
     types: list[str] = Field(description="Event types; `#` for all.")
-    state: ConsumerState = Field(description="probing: paused, and a single message is awaited or tried.")
+    state: ConsumerState = Field(
+        description="probing: paused, and a single message is awaited or tried; retiring: it leaves."
+    )
     pause: PauseView | None = Field(description="Null while it runs.")
     settled: int = Field(description="Each event for it up to this position is handled, or a dead letter.")
     last: int = Field(description="Position of the newest event in the log.")
@@ -58,14 +60,14 @@ def newest(
     limit: int,
 ) -> list[ConsumerView]:
     """Recorded consumers by name, those that come after one; `type` asks for those that take events of this type."""
-    rows = consumers.declared(session)
+    rows = consumers.everyone(session)
     if type is not None:
         rows = consumers.takers(rows, type)
     paused, now = pauses.paused(session), datetime.now(UTC)
     chosen = [
         row
         for row in rows
-        if (after is None or row.consumer > after) and state in {None, _state(paused.get(row.consumer), now)}
+        if (after is None or row.consumer > after) and state in {None, _state(row, paused.get(row.consumer), now)}
     ]
     return _views(session, chosen[:limit], paused)
 
@@ -87,7 +89,7 @@ def pause(session: Session, name: str, *, who: str, why: str) -> ConsumerView:
         NotKnown: no consumer of this name is recorded.
         NotPossible: an operator has paused it already.
     """
-    before = pauses.paused(session).get(recorded(session, name).consumer)
+    before = pauses.paused(session).get(_staying(session, name).consumer)
     if not pauses.pause(session, name, OPERATOR, why):
         raise NotPossible("An operator has paused this consumer already.")
     audit.write(session, who=who, action="consumer.pause", target=name, why=why, details=_details(before))
@@ -101,7 +103,7 @@ def resume(session: Session, name: str, *, who: str, why: str) -> ConsumerView:
         NotKnown: no consumer of this name is recorded.
         NotPossible: it is not paused.
     """
-    before = pauses.paused(session).get(recorded(session, name).consumer)
+    before = pauses.paused(session).get(_staying(session, name).consumer)
     if not pauses.resume(session, name):
         raise NotPossible("This consumer is not paused.")
     audit.write(session, who=who, action="consumer.resume", target=name, why=why, details=_details(before))
@@ -114,20 +116,29 @@ def recorded(session: Session, name: str) -> Subscription:
     Raises:
         NotKnown: no consumer of this name is recorded.
     """
-    for row in consumers.declared(session):  # a few rows, and no text of a stranger's in a query
+    for row in consumers.everyone(session):  # a few rows, and no text of a stranger's in a query
         if row.consumer == name:
             return row
     raise NotKnown("No consumer has this name.")
 
 
+def _staying(session: Session, name: str) -> Subscription:
+    row = recorded(session, name)
+    if row.retiring_since is not None:
+        raise NotPossible("This consumer is being retired: ./tidings operations list shows how far that is.")
+    return row
+
+
 def _views(session: Session, rows: list[Subscription], paused: Mapping[str, Pause]) -> list[ConsumerView]:
     last, now = event_log.last_position(session), datetime.now(UTC)
     counts = waiting.counts(session)
+    # What is published since one began to retire is not for it.
+    upto = {row.consumer: last if row.retiring_since is None else row.scanned for row in rows}
     return [
         _view(
             row,
             paused.get(row.consumer),
-            positions.of(session, row, last),
+            positions.of(session, row, upto[row.consumer]),
             counts.get(row.consumer, waiting.Count()),
             now,
         )
@@ -142,7 +153,7 @@ def _view(
         name=row.consumer,
         description=row.description,
         types=row.types,
-        state=_state(pause, now),
+        state=_state(row, pause, now),
         pause=None if pause is None else PauseView.model_validate(pause),
         settled=standing.settled,
         last=standing.last,
@@ -157,7 +168,9 @@ def _view(
     )
 
 
-def _state(pause: Pause | None, now: datetime) -> ConsumerState:
+def _state(row: Subscription, pause: Pause | None, now: datetime) -> ConsumerState:
+    if row.retiring_since is not None:
+        return "retiring"
     if pause is None:
         return "running"
     # A prober that died keeps the probe until its time is over, and nothing is tried after that.

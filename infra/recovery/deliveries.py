@@ -17,7 +17,7 @@ _INBOX, _EFFECT = table(Inbox), table(Effect)
 _OUTBOX, _LOG = table(Outbox), table(EventLog)
 _THESE: BindParameter[str] = bindparam("events", expanding=True)
 _WAITING = select(_OUTBOX.c.event_id, _OUTBOX.c.type).where(_OUTBOX.c.event_id.in_(_THESE))
-_LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position).where(_LOG.c.event_id.in_(_THESE))
+_LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position, _LOG.c.published_at).where(_LOG.c.event_id.in_(_THESE))
 _RECORDS = select(_INBOX).where(_INBOX.c.event_id.in_(_THESE)).order_by(_INBOX.c.consumer)
 _EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFECT.c.ordinal)
 #: Inbox states that the operator sees by the same name.
@@ -63,17 +63,23 @@ def of(session: Session, event_ids: Collection[str]) -> dict[str, list[Delivery]
     if not event_ids:
         return {}
     wanted = {"events": list(event_ids)}
-    subscriptions, paused = consumers.declared(session), pauses.paused(session)
+    subscriptions, paused = consumers.everyone(session), pauses.paused(session)
+    staying = [each for each in subscriptions if each.retiring_since is None]
     # In this order: an event that is on its way from the one to the other meanwhile is not missed.
-    expected = _expected(subscriptions, session.connection().execute(_WAITING, wanted))
-    for event_id, event_type, position in session.connection().execute(_LOGGED, wanted):
-        takers = [each for each in consumers.takers(subscriptions, event_type) if each.since < position]
+    expected = _expected(staying, session.connection().execute(_WAITING, wanted))
+    for event_id, event_type, position, published_at in session.connection().execute(_LOGGED, wanted):
+        takers = [each for each in consumers.takers(subscriptions, event_type) if _is_for(each, position, published_at)]
         expected[event_id] = {each.consumer: _unbegun(each.consumer, paused) for each in takers}
     for event_id, delivery in _begun(session, wanted, paused):
         expected.setdefault(event_id, {})[delivery.consumer] = delivery
     for event_id, consumer in waiting.those_of(session, event_ids, [each.consumer for each in subscriptions]):
         _note_that_it_waits(expected.setdefault(event_id, {}).setdefault(consumer, _unbegun(consumer, paused)))
     return {event_id: [found[name] for name in sorted(found)] for event_id, found in expected.items()}
+
+
+def _is_for(row: Subscription, position: int, published_at: datetime) -> bool:
+    """Whether it was a consumer when the event was published."""
+    return row.since < position and (row.retiring_since is None or published_at <= row.retiring_since)
 
 
 def _expected(subscriptions: Sequence[Subscription], waiting: Any) -> dict[str, dict[str, Delivery]]:

@@ -14,7 +14,7 @@ from infra.database.recovery_tables import DeadLetter, Operation
 LetterState = Literal["waiting", "queued", "replaying", "handled", "discarded", "superseded"]
 Reason = Literal[
     "handler-error", "not-json", "unknown-type", "newer-version", "invalid-data", "too-large", "too-old",
-    "delivery-limit", "loop", "skipped",
+    "delivery-limit", "loop", "skipped", "retired",
 ]  # fmt: skip
 OperationState = Literal["running", "stopping", "stopped", "done", "failed"]
 #: States in which a letter still asks for somebody's attention: what lists show when no state is asked for.

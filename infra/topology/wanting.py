@@ -39,7 +39,7 @@ class Wanted:
 
 def wanted(session: Session, recorded: Iterable[Subscription] | None) -> Wanted:
     """What the database wants; what `recorded` says of a consumer comes first. None: the code is not at hand."""
-    rows = {row.consumer: row for row in consumers.declared(session)}
+    rows = {row.consumer: row for row in consumers.everyone(session)}
     retiring = frozenset(name for name, row in rows.items() if row.retiring_since is not None)
     known: dict[str, topology.Consumer] = {
         row.consumer: (row.consumer, row.types, row.description) for row in rows.values()

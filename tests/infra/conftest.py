@@ -10,7 +10,7 @@ import structlog
 from infra import logs
 
 #: The folders of such tests, beside this file.
-_FOLDERS = {"rabbitmq", "recovery", "relaying"}
+_FOLDERS = {"rabbitmq", "recovery", "relaying", "topology"}
 #: A lane's name -> the fixture that has its node.
 _LANES = {"3.10": "installed_rabbitmq", "4.x": "newer_rabbitmq"}
 

@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Make the tables and columns."""
     op.add_column("subscription", sa.Column("options", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("subscription", sa.Column("retiring_since", TIME))
+    op.add_column("subscription", sa.Column("seen_at", TIME))
     op.add_column("resend", sa.Column("backfilled", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "waiting",
@@ -56,5 +57,6 @@ def downgrade() -> None:
     op.drop_index("dead_letter_replaying", "dead_letter")
     op.drop_table("waiting")
     op.drop_column("resend", "backfilled")
+    op.drop_column("subscription", "seen_at")
     op.drop_column("subscription", "retiring_since")
     op.drop_column("subscription", "options")
