@@ -28,6 +28,7 @@ def _addresses(record: Record) -> list[tuple[str, ...]]:
     return [
         ("gateway", record.http),
         ("API docs", f"{record.http}/docs"),
+        ("event catalogue", f"{record.http}/catalogue"),
         ("RabbitMQ", _management(record)),
         ("mailbox", record.mailbox or f"none: mails go to {record.smtp}"),
         ("operator token", record.operator_token_file or "the one in TIDINGS_OPERATOR_TOKEN"),

@@ -4,9 +4,25 @@ import { blame, one } from "/assets/page.js";
 
 const KEPT_AS = "tidings.operator-token";
 
+let held = ""; // where the browser lets no page keep anything
+
 export const token = {
-  get: () => sessionStorage.getItem(KEPT_AS) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(KEPT_AS, value) : sessionStorage.removeItem(KEPT_AS)),
+  get() {
+    try {
+      return sessionStorage.getItem(KEPT_AS) ?? held;
+    } catch {
+      return held;
+    }
+  },
+  set(value) {
+    held = value;
+    try {
+      if (value) sessionStorage.setItem(KEPT_AS, value);
+      else sessionStorage.removeItem(KEPT_AS);
+    } catch {
+      // then until the page is left
+    }
+  },
 };
 
 export async function ask(path, options = {}) {

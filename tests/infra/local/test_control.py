@@ -143,7 +143,13 @@ def test_the_public_record_has_the_keys_that_are_promised() -> None:
 
 def test_the_closing_table_names_everything_that_a_newcomer_needs() -> None:
     text = table.opening(RECORD, "Ctrl-C stops it.")
-    for part in ("http://127.0.0.1:8000/docs", "user operator, password geheim", "/state/mailbox", "operator-token"):
+    for part in (
+        "http://127.0.0.1:8000/docs",
+        "8000/catalogue",
+        "user operator, password geheim",
+        "/state/mailbox",
+        "operator-token",
+    ):
         assert part in text
     assert "curl -X POST http://127.0.0.1:8000/users -H 'content-type: application/json' -d '{\"name\":" in text
 
