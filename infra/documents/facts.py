@@ -9,13 +9,12 @@ from urllib.parse import unquote, urlsplit
 from sqlmodel import Session
 
 from events.envelope import Event, event_types
-from events.registry import classes
 from infra import hosts
 from infra.database import consumers, schedules
 from infra.database.schedule_tables import Schedule
 from infra.database.tables import Subscription
 from infra.documents.examples import example_of
-from infra.schemas import frozen, rendering
+from infra.schemas import rendering, serving
 from infra.subscriptions import EVERY_TYPE
 
 #: What publishes: a `program` by itself, a `schedule` at its times, a `consumer` from its handler.
@@ -172,14 +171,7 @@ def _known(cls: type[Event]) -> Kind:
 
 def _earlier(cls: type[Event]) -> tuple[int, ...]:
     """Those whose class is still there, and those of which nothing but the frozen schema is."""
-    known = classes().keys() | _frozen()
-    return tuple(sorted(version for name, version in known if name == cls.TYPE and version < cls.VERSION))
-
-
-@cache
-def _frozen() -> frozenset[tuple[str, int]]:
-    # Files of the release, which stay as they are.
-    return frozenset((each.type, each.version) for each in frozen.every())
+    return tuple(version for version in serving.versions(cls.TYPE) if version < cls.VERSION)
 
 
 def _unknown(event_type: str) -> Kind:

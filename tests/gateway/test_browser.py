@@ -110,6 +110,19 @@ def test_live_figures_come_with_the_token_and_go_with_it(catalogue: Visit) -> No
     assert 0 == page.evaluate("sessionStorage.length + localStorage.length")
 
 
+def test_what_there_is_of_a_type_is_told_to_operators(catalogue: Visit) -> None:
+    page = catalogue.page
+    details = page.locator('section[data-type="user.registered"] details.lately')
+    details.locator("summary").click()
+    expect(details).to_contain_text("For operators")
+    use_token(page)
+    expect(page.locator("#live")).to_contain_text("consumers as of")
+    details.locator("summary").click()
+    details.locator("summary").click()
+    expect(details).to_contain_text("0 in the last hour")
+    expect(details).to_contain_text("nobody lately")
+
+
 def test_a_wrong_token_is_told_at_its_field(catalogue: Visit) -> None:
     use_token(catalogue.page, "wrong")
     field = catalogue.page.get_by_label("Operator token")

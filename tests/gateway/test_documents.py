@@ -75,7 +75,7 @@ def test_nothing_that_code_or_anybody_wrote_is_taken_for_markup(
 def test_versions_that_may_still_be_on_their_way_are_named(evil: None, client: TestClient) -> None:
     section = catalogue(client).split('id="evil.happened"')[1].split("</section>")[0]
     assert "version 2" in section
-    assert "reads 1 too" in section
+    assert 'reads <a href="/schemas/evil.happened/1">version 1</a> too' in section
 
 
 def test_what_happens_on_the_bus_is_not_on_the_public_page(client: TestClient, database: Database) -> None:
