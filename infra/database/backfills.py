@@ -86,6 +86,8 @@ class Sending:
     after: int
     until: int
     sent: int
+    #: All up to here was settled when somebody looked last.
+    settled: int
     #: Events per second.
     rate: float | None
     joined: bool
@@ -182,12 +184,12 @@ def settle(session: Session, operation_id: str, upto: int) -> None:
 
 def in_flight(session: Session, one: Sending) -> int:
     """Events that were sent and are in the queue, at work, or in a retry tier."""
-    return int(session.connection().execute(_IN_FLIGHT, _range(one.consumer, one.after, one.sent)).scalar_one())
+    return int(session.connection().execute(_IN_FLIGHT, _range(one.consumer, one.settled, one.sent)).scalar_one())
 
 
 def not_ended(session: Session, row: Backfill) -> tuple[int, int | None]:
     """How many were sent and have not ended, and the position of the first."""
-    count, first = session.connection().execute(_OPEN, _range(row.consumer, row.after, row.sent)).one()
+    count, first = session.connection().execute(_OPEN, _range(row.consumer, row.settled, row.sent)).one()
     return int(count), first
 
 
@@ -213,7 +215,8 @@ def needed(session: Session) -> dict[str, int]:
 
 def _sending(row: Any) -> Sending:
     types = row.types or row.taken
-    return Sending(row.operation_id, row.consumer, types, row.after, row.until, row.sent, row.rate, joined=row.joined)
+    places = (row.after, row.until, row.sent, row.settled)
+    return Sending(row.operation_id, row.consumer, types, *places, row.rate, joined=row.joined)
 
 
 def _range(consumer: str, after: int, end: int) -> dict[str, Any]:

@@ -38,6 +38,6 @@ class Aside:
             DatabaseUnavailable: the database is away.
         """
         more = await self._resending.turn() if is_idle or self._resending.is_due else False
-        if not is_behind or self._past.is_due:
+        if is_idle or (self._past.is_under_way and not is_behind) or self._past.is_due:
             more = await self._past.turn() or more
         return more

@@ -25,8 +25,10 @@ class Flow:
         self._ended: int | None = None
 
     def room(self, in_flight: int) -> int:
-        """How many may be sent now, with so many on their way."""
+        """How many may be sent now, with so many on their way; none as long as it is not worth a slice."""
         self._measure(in_flight)
+        if in_flight > self._window // 2:
+            return 0
         return max(0, min(self._window - in_flight, self._pace.allowed(self._clock())))
 
     def took(self, number: int) -> None:

@@ -25,8 +25,8 @@ from infra.relaying.reading import Reading
 #: Events in one slice, at most: so long a new event waits behind them here.
 SLICE = 100
 #: Seconds until the next look while a consumer has enough, or a rate is kept.
-SOON = 0.05
-#: Seconds between two slices while the outbox is full.
+SOON = 0.1
+#: Seconds between two looks while the outbox is never empty, and between two slices while it is full.
 EVERY = 1.0
 
 
@@ -46,9 +46,14 @@ class Past:
         """Whether it is time for a slice, even if new events wait."""
         return time.monotonic() >= self._looked_at + EVERY
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there was something to send at the last look."""
+        return bool(self._flows)
+
     def seconds(self) -> float | None:
         """Time until the next look; None while nothing is to be sent."""
-        return SOON if self._flows else None
+        return SOON if self.is_under_way else None
 
     async def turn(self) -> bool:
         """Send a slice of each backfill that has room; whether there may be more at once.
