@@ -10,6 +10,7 @@ from infra.database.dead_letters import Filter
 from infra.recovery.replaying import Terms
 from infra.recovery.views import EVERY_STATE, OPEN, LetterState, Reason
 
+FORCE = "Run the handler again even where the event is handled already, and where it is held to be part of a loop."
 _NAMES = ("consumer", "type", "reason", "exception", "subject", "fingerprint", "event_id", "since", "until")
 
 
@@ -57,7 +58,7 @@ class ReplayOne(BaseModel, extra="forbid", frozen=True):
     """How to replay one letter."""
 
     why: Text | None = None
-    force: bool = Field(default=False, description="Run the handler again even where the event is handled already.")
+    force: bool = Field(default=False, description=FORCE)
 
 
 class ReplayMany(Which):
@@ -72,7 +73,7 @@ class ReplayMany(Which):
     stop_at_failure_ratio: float | None = Field(
         default=None, gt=0, le=1, description="Stop when this part of those that ended has failed."
     )
-    force: bool = Field(default=False, description="Run handlers again even where the event is handled already.")
+    force: bool = Field(default=False, description=FORCE)
     why: Text | None = None
 
     @model_validator(mode="after")

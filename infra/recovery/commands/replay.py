@@ -25,7 +25,7 @@ Ratio = Annotated[
     float | None,
     typer.Option(parser=ratio, metavar="0..1", help="Stop when this part of those that ended has failed."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Run handlers again where the event is handled already.")]
+Force = Annotated[bool, typer.Option("--force", help="Also what is handled already, or part of a loop.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Come back at once; it goes on behind.")]
 
 
