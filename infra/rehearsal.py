@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from functools import wraps
+from functools import cache, partial, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from infra.effects import Intent, Performer
 from infra.failing import Failing
 from infra.mail import Templates
 from infra.outcomes import Incoming, Outcome
+from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.subscriptions import Handler, Subscription
 
 #: The effect that a program with a mail server has beside those that modules register.
@@ -120,6 +121,10 @@ class Rehearsal:
             for one, outcome in zip(incoming, outcomes, strict=True)
         ]
 
+    def play_in_time(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Played]:
+        """The same where no worker does it: a handler that takes longer than its consumer's limit is interrupted."""
+        return _limit().call(partial(self.play, subscription), incoming, subscription.timeout)
+
     def _played(
         self, consumer: str, one: Incoming, outcome: Outcome, account: _Account, done: Sequence[Intent]
     ) -> Played:
@@ -129,6 +134,14 @@ class Rehearsal:
             return Played(outcome)
         own = tuple(each for each in done if (each.event_id, each.consumer) == (event_id, consumer))
         return Played(outcome, account.contexts.get(event_id), account.errors.get(event_id), own)
+
+
+@cache
+def _limit() -> HandlerTimeLimit:
+    """One for the process, with a thread that looks at the clock."""
+    limit = HandlerTimeLimit()
+    limit.thread.start()
+    return limit
 
 
 def _watched(subscription: Subscription, account: _Account) -> Subscription:

@@ -63,7 +63,7 @@ class Shadow:
         self._undoing.keys = [(event.event_id, self._subscription.consumer)]
         self._undoing.rows.clear()
         incoming = Incoming(event.body.encode(), backfilled_at=datetime.now(UTC))
-        (played,) = self._rehearsal.play(self._subscription, [incoming])
+        (played,) = self._rehearsal.play_in_time(self._subscription, [incoming])
         self._refuse(played)
         return self._view(event, recorded, played)
 

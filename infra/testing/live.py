@@ -121,7 +121,7 @@ class Live:
         self._running.callback(worker.stop, timeout=_END)
 
     def _handle(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
-        return [told.outcome for told in self._stage.play(subscription, incoming)]
+        return [told.outcome for told in self._stage.play_at_work(subscription, incoming)]
 
     def _note(self, told: Told, body: bytes) -> None:
         if told.envelope is not None:

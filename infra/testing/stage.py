@@ -45,8 +45,14 @@ class Stage:
         self._errors[kind] = error or EffectFailed(f"the test lets {kind} fail")
 
     def play(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Told]:
-        """Deliver, in one batch if the consumer takes batches."""
-        played = self._rehearsal.play(subscription, incoming)
+        """Deliver in the test's own thread, in one batch if the consumer takes batches."""
+        return self._tell(subscription, incoming, self._rehearsal.play_in_time(subscription, incoming))
+
+    def play_at_work(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Told]:
+        """Deliver in a worker's thread, which has a time limit."""
+        return self._tell(subscription, incoming, self._rehearsal.play(subscription, incoming))
+
+    def _tell(self, subscription: Subscription, incoming: Sequence[Incoming], played: Sequence[Played]) -> list[Told]:
         told = [self._told(subscription.consumer, *each) for each in zip(incoming, played, strict=True)]
         self.told += told
         return told

@@ -1,12 +1,13 @@
 """Shadow runs: the handler runs for real, and nothing of what it does stays."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from events.clock import DayEnded
 from events.envelope import Envelope, announce, encode
@@ -201,3 +202,28 @@ def test_events_come_in_the_order_of_the_log_and_no_more_than_wanted(database: D
     assert everything[:5] == ids(("#",), 5)
     later = datetime.now(UTC) + AN_HOUR_AGO
     assert [] == list(past.events(database, ("#",), since=later, until=None, most=10))
+
+
+def test_a_handler_that_hangs_is_interrupted_by_its_own_limit(database: Database) -> None:
+    def hangs(event: UserRegistered, context: Context) -> None:
+        while context.session.connection().execute(select(1)).scalar():
+            pass
+
+    logged(database, registered())
+    (seen,) = look(database, hangs, timeout=0.2)
+    assert ("retrying", True) == (seen.state, str(seen.error).startswith("TimeLimitExceeded"))
+
+
+def test_what_lives_meanwhile_is_handled_once_and_disturbs_nothing(database: Database) -> None:
+    """The same events, at the same time, by the consumer itself and by its shadow."""
+    envelopes = logged(database, *(registered(f"Ada{number}") for number in range(30)))
+    with ThreadPoolExecutor(2) as pool:
+        at_work = [pool.submit(live, database, writes, envelope) for envelope in envelopes]
+        seen = look(database, writes)
+        for each in at_work:
+            each.result(60)
+    assert 30 == len(seen)
+    with database.reading() as session:
+        states = session.connection().execute(select(table(Inbox).c.state)).scalars().all()
+        users = session.connection().execute(select(func.count()).select_from(table(User))).scalar_one()
+    assert (["handled"] * 30, 30) == (states, users)

@@ -161,6 +161,16 @@ def test_a_coroutine_is_awaited(kit: Kit) -> None:
     assert ["ada@example.com"] == [mail.to for mail in kit.deliver(registered(), to="later").mails]
 
 
+def test_a_handler_that_takes_too_long_is_interrupted(kit: Kit) -> None:
+    @kit.subscribe("slow", to=UserRegistered, timeout=0.1)
+    def goes_on(event: UserRegistered, context: Context) -> None:
+        while True:
+            context.log.debug("still here")
+
+    told = kit.deliver(registered(), to="slow")
+    assert ("retrying", "TimeLimitExceeded") == (told.state, type(told.error).__name__)
+
+
 def test_rows_are_the_tests_own_and_can_be_looked_at_and_added(kit: Kit) -> None:
     kit.deliver(registered(), to="activity-log")
     with kit.session() as session:

@@ -105,6 +105,16 @@ def test_the_whole_timetable_runs_with_the_consumers_that_are_there(kit: Kit) ->
     assert ["operator@example.org"] == [mail.to for mail in kit.mails]
 
 
+def test_a_loop_of_events_ends_by_the_guard_of_the_bus(kit: Kit) -> None:
+    @kit.subscribe("echo", to=DayEnded)
+    def echoes(event: DayEnded, context: Context) -> None:
+        context.publish(event)
+
+    kit.publish(DayEnded(day=date(2026, 11, 26)))
+    assert {"handled": 6, "dead": 1} == kit.settle().states
+    assert ["loop"] == [letter.reason for letter in kit.dead]
+
+
 def test_events_that_cause_one_another_for_ever_end_with_a_clear_line(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
