@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.greetings import speaks_smtp
 from infra.local.mailsink import LARGEST, witness
 from infra.local.ports import LOOPBACK, free_port
 from tests import processes
+from tests.greetings import speaks_smtp
 from tests.waiting import until
 
 
