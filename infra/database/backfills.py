@@ -40,6 +40,7 @@ _TO_SEND = (
 )
 _OPEN_OF = select(_BACKFILL.c.operation_id).where(_BACKFILL.c.consumer == WHO, _STATE.in_(operations.OPEN))
 _OF_CONSUMER = select(_BACKFILL.c.after, _BACKFILL.c.sent).where(_BACKFILL.c.consumer == WHO)
+_CONSUMERS = select(_BACKFILL.c.consumer).where(_BACKFILL.c.sent > _BACKFILL.c.after)
 _NEEDED = select(_BACKFILL.c.consumer, _BACKFILL.c.sent).where(
     _STATE.in_(operations.OPEN), or_(~_BACKFILL.c.joined, _BACKFILL.c.sent < _BACKFILL.c.until)
 )
@@ -197,6 +198,11 @@ def failed(session: Session, row: Backfill) -> int:
     """How many of those that were sent wait in the dead letters."""
     values = {**_range(row.consumer, row.after, row.sent), "operation": row.operation_id}
     return int(session.connection().execute(_FAILED, values).scalar_one())
+
+
+def consumers_of(session: Session) -> set[str]:
+    """Consumers to which something of the past was sent and may not have ended."""
+    return set(session.connection().execute(_CONSUMERS).scalars())
 
 
 def past_positions(session: Session, consumer: str, positions: Sequence[int]) -> set[int]:

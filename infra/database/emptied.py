@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from infra.database import consumers, event_log
+from infra.database import backfills, consumers, event_log
 from infra.database.recovery_tables import Emptied
 from infra.database.tables import table
 
@@ -20,11 +20,11 @@ _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 def note(session: Session, made: Mapping[str, datetime]) -> list[str]:
     """Write down queues that were missing and were made at these times; gives those that may have held something.
 
-    A consumer's queue that is made for the first time has lost nothing as long as no event followed its record, and no
-    queue has while there was no event at all.
+    A consumer's queue that is made for the first time has lost nothing as long as no event followed its record and
+    nothing of the past was sent to it, and no queue has while there was no event at all.
     """
-    last = event_log.last_position(session)
-    empty = {row.consumer for row in consumers.declared(session) if row.since >= last}
+    last, past = event_log.last_position(session), backfills.consumers_of(session)
+    empty = {row.consumer for row in consumers.declared(session) if row.since >= last} - past
     lost = {queue: at for queue, at in made.items() if queue not in empty} if last else {}
     connection = session.connection()
     for queue, at in lost.items():

@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from infra.cleaning.cleaning import TABLES
-from infra.database import consumers, event_log
+from infra.database import backfills, consumers, event_log
+from infra.database.consumer_tables import Backfill
 from infra.database.recovery_tables import Audit, DeadLetter, Operation, Pause, Resend, Unsettled
 from infra.database.schedule_tables import ScheduleGap
-from infra.database.tables import Activity, Effect, EventLog, Idempotency, Inbox, Outbox, ScheduleRun
+from infra.database.tables import Activity, Effect, EventLog, Idempotency, Inbox, Outbox, ScheduleRun, table
+from infra.recovery import replaying
 from tests.oldrows import CONSUMER, DAY, KEPT, MINUTE, NOTHING_GOES, Rows, ago, id_of
+from tests.pasts import ME, begin, stopped
 
 #: Ages on both sides of what the event log keeps, and the inbox.
 OLD, YOUNG = KEPT.event_log + MINUTE, KEPT.event_log - MINUTE
@@ -233,3 +237,32 @@ def everything(rows: Rows, age: timedelta) -> None:
     rows.deed(age)
     rows.unsettled(1, "gone")
     rows.resend(id_of(age, 9), "gone", age=age)
+
+
+def test_what_an_open_backfill_has_still_to_send_stays_and_its_consumer_is_named(rows: Rows) -> None:
+    rows.log(*((position, 20 * DAY) for position in range(1, 6)))
+    rows.consumer(scanned=5)
+    operation = begin(rows.database, CONSUMER)
+    assert ([CONSUMER], {}) == ((cleaned := rows.clean()).waits_for, cleaned.removed)
+    with rows.database.transaction() as session:
+        (one,) = backfills.to_send(session)
+        backfills.move(session, one, 3, [], ago(MINUTE))
+    assert {"event_log": 3} == rows.clean().removed
+    with rows.database.transaction() as session:
+        replaying.stop(session, operation, **ME)
+    assert stopped(rows.database, operation)
+    rows.clean()
+    assert [5] == rows.of(EventLog, "position")
+
+
+def test_the_place_of_a_stopped_backfill_goes_with_its_operation(rows: Rows) -> None:
+    rows.consumer(scanned=0)
+    begin(rows.database, CONSUMER)
+    rows.clean()
+    assert 1 == len(rows.of(Backfill, "operation_id"))
+    with rows.database.transaction() as session:
+        session.connection().execute(update(table(Operation)).values(state="stopped", finished_at=ago(400 * DAY)))
+        session.connection().execute(update(table(Operation)).values(id=id_of(400 * DAY)))
+        session.connection().execute(update(table(Backfill)).values(operation_id=id_of(400 * DAY)))
+    rows.clean()
+    assert [] == rows.of(Backfill, "operation_id")

@@ -76,8 +76,12 @@ class Bench:
 
     @property
     def row(self) -> Subscription:
+        return self.named("sms")
+
+    def named(self, consumer: str) -> Subscription:
+        """What is recorded of a consumer."""
         with self.database.reading() as session:
-            return consumers.declared(session)[0]
+            return next(row for row in consumers.declared(session) if row.consumer == consumer)
 
     def sweep(self, **options: Any) -> Swept:
         """Passes until there is no more to do at once, up to twenty; gives the last one, with all that were sent."""
