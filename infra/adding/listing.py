@@ -21,6 +21,8 @@ from infra.subscriptions import EVERY_TYPE, Subscription, described, recorded
 
 T = TypeVar("T")
 ListedState = Literal["running", "paused", "probing", "retiring", "undeclared", "unknown"]
+#: What the code says of a consumer, and the database may know from an older version only.
+_OF_CODE = {"name", "description", "types", "module", "tries"}
 #: Consumers that are looked at, which is all of them.
 _ALL = 100_000
 
@@ -107,7 +109,7 @@ def _of_code(subscription: Subscription, *, has_database: bool) -> Listed:
 
 def _joined(code: Listed | None, view: ConsumerView | None, depth: Depth | None) -> Listed:
     kept = {} if view is None else view.model_dump(exclude={"options"})
-    said = {"module": None, "tries": None} if code is None else code.model_dump(exclude={"state", "options"})
+    said = {"module": None, "tries": None} if code is None else code.model_dump(include=_OF_CODE)
     options = code.options if code is not None else view.options if view is not None else OptionsView()
     state = kept.get("state") or (code.state if code is not None else "unknown")
     queue = {} if depth is None else {"queued": depth.waiting, "workers": depth.workers}

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from infra.documents.words import duration
+from infra.pausing import PROBE_EVERY
 from infra.retrying import MISTAKES, Retry, Rule
 from infra.subscriptions import Subscription
 
 #: Classes that a line names at most.
 _NAMED = 4
-#: Seconds between two probes of a consumer that paused itself (docs/decisions/0014-pauses.md).
-_PROBES = 30
 
 
 def road(subscription: Subscription) -> list[str]:
@@ -45,7 +44,7 @@ def _trouble(subscription: Subscription) -> Iterator[str]:
     if subscription.pause_after is not None:
         yield (
             f"After {subscription.pause_after} failures in a row it pauses itself, and tries one message each "
-            f"{_PROBES} s until that goes well."
+            f"{PROBE_EVERY:g} s until that goes well."
         )
 
 

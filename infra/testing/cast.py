@@ -31,7 +31,7 @@ class Cast:
         if self._all is None:
             found = discovery.discover([_PACKAGE])
             self._ignored = found.ignored
-            self._all = {each.consumer: each for each in recorded() if each.handler.__module__ in found.modules}
+            self._all = {each.consumer: each for each in recorded() if discovery.module_of(each) in found.modules}
         return self._all
 
     def use(self, module: str) -> None:

@@ -74,9 +74,12 @@ def test_the_list_shows_what_is_recorded_and_whether_it_runs(run: Run, kept: Dat
     lines = {line.split()[0]: line for line in output.splitlines()}
     assert (0, NO_BROKER) == (code, errors.strip())
     assert ["activity-log", "running", "every", "event"] == lines["activity-log"].split()[:4]
+    assert "0 of 0" in lines["activity-log"]
     assert ["sms", "paused"] == lines["sms"].split()[:2]
     assert "no credit" in lines["sms"]
     assert ["welcome-email", "undeclared"] == lines["welcome-email"].split()[:2]
+    run("pause", "activity-log", "--why", "full disk")
+    assert "full disk" in run("list")[1]
     run("resume", "sms", "--why", "paid")
     assert "none subscribes it: ./tidings consumers retire takes it away" in run("list", "--state", "running")[1]
 
