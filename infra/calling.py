@@ -41,6 +41,12 @@ class Calling:
         finally:
             future.cancel()
 
+    def close(self) -> None:
+        """End the event loop's thread, if there is one; nothing is called any more."""
+        with self._lock:
+            self._portal = None
+            self._stack.close()
+
     def _loop(self) -> BlockingPortal:
         with self._lock:
             if self._portal is None:

@@ -60,6 +60,10 @@ class Deliveries:
         """What to do with messages of this subscription's queue."""
         return partial(self._deliver_all, subscription)
 
+    def close(self) -> None:
+        """End what runs beside the handlers, where it must not last as long as the process."""
+        self._calling.close()
+
     def _deliver_all(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
         these = [tries.read(subscription, each) for each in incoming]
         spell = Spell(subscription.timeout)

@@ -125,6 +125,10 @@ class Rehearsal:
         """The same where no worker does it: a handler that takes longer than its consumer's limit is interrupted."""
         return _limit().call(partial(self.play, subscription), incoming, subscription.timeout)
 
+    def close(self) -> None:
+        """End what runs beside the handlers."""
+        self._deliveries.close()
+
     def _played(
         self, consumer: str, one: Incoming, outcome: Outcome, account: _Account, done: Sequence[Intent]
     ) -> Played:

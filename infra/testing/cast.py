@@ -1,6 +1,6 @@
 """Who takes part in a test: the consumers that it names, or else all that are found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -16,7 +16,9 @@ _PACKAGE = "consumers"
 class Cast:
     """Collects them; `changed` is called when there are others than before."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], packages: Sequence[str] = ()) -> None:
+        """`packages` may hold consumers, too."""
+        self._packages = (_PACKAGE, *packages)
         self._changed = changed
         self._named: dict[str, Subscription] | None = None
         self._all: dict[str, Subscription] | None = None
@@ -29,7 +31,7 @@ class Cast:
         if self._named is not None:
             return self._named
         if self._all is None:
-            found = discovery.discover([_PACKAGE])
+            found = discovery.discover(self._packages)
             self._ignored = found.ignored
             self._all = {each.consumer: each for each in recorded() if discovery.module_of(each) in found.modules}
         return self._all

@@ -42,7 +42,7 @@ class Kit:
         settings = _settings(Path(self._folder.name))
         self._provisions: dict[type, object] = {Settings: settings, Database: self.database}
         self._stage = Stage(self.database, self._provisions)
-        self._cast = Cast(self._declare)
+        self._cast = Cast(self._declare, settings.further_consumers)
         self._timetable = Timetable()
         self._road = _road(self.database, self._stage, broker)
         self._declared: dict[str, Subscription] = {}
@@ -56,6 +56,7 @@ class Kit:
     def stop(self) -> None:
         """Let the time go on, and leave nothing behind."""
         self._road.stop()
+        self._stage.close()
         self.clock.stop()
         self.database.close()
         self._folder.cleanup()

@@ -52,6 +52,10 @@ class Stage:
         """Deliver in a worker's thread, which has a time limit."""
         return self._tell(subscription, incoming, self._rehearsal.play(subscription, incoming))
 
+    def close(self) -> None:
+        """End what runs beside the handlers."""
+        self._rehearsal.close()
+
     def _tell(self, subscription: Subscription, incoming: Sequence[Incoming], played: Sequence[Played]) -> list[Told]:
         told = [self._told(subscription.consumer, *each) for each in zip(incoming, played, strict=True)]
         self.told += told

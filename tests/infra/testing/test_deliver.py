@@ -1,6 +1,7 @@
 """The testing kit, one delivery at a time: what a test sees of it."""
 
 import asyncio
+import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,21 @@ def test_a_list_is_one_batch_and_each_is_told_of(kit: Kit) -> None:
     told = kit.deliver([registered(), registered("Bob"), registered()], to="several")
     assert ["handled", "retrying", "handled"] == [each.state for each in told]
     assert [2, 3] == sizes[:2]
+
+
+def test_a_coroutine_leaves_no_thread_behind() -> None:
+    made = Kit()
+    made.start()
+
+    @made.subscribe("later", to=UserRegistered)
+    async def waits(event: UserRegistered, context: Context) -> None:
+        await asyncio.sleep(0)
+
+    before = threading.active_count()
+    assert "handled" == made.deliver(registered(), to="later").state
+    assert before < threading.active_count()
+    made.stop()
+    assert before >= threading.active_count()
 
 
 def test_what_its_guard_says_no_to_is_filtered(kit: Kit) -> None:
