@@ -1,11 +1,12 @@
 """Which part of the log a backfill sends to a consumer, looked at beforehand, and how it is begun."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from events.envelope import event_types
 from infra.backfilling.views import BackfillView
 from infra.database import audit, backfills, consumers, contents, event_log, operations
 from infra.database.consumer_tables import Backfill
@@ -77,6 +78,7 @@ def plan(database: Database, wanted: Wanted) -> Plan:
         last = event_log.last_position(session)
         until = last if wanted.until is None else event_log.position_at(session, wanted.until)
         found = contents.look(session, wanted.consumer, wanted.types or taken, after, until)
+    _check_known(wanted, {each.type for each in found})
     return Plan(wanted, after, until, found)
 
 
@@ -134,6 +136,12 @@ def _check(wanted: Wanted, taken: Sequence[str]) -> None:
     foreign = [each for each in wanted.types if EVERY_TYPE not in taken and each not in taken]
     if foreign:
         raise _wrong("types", f"{wanted.consumer} takes no {foreign[0]}", f"It takes {', '.join(taken)}.")
+
+
+def _check_known(wanted: Wanted, found: Collection[str]) -> None:
+    """A consumer of everything takes any type: one that is neither in the code nor in the log is a slip of the pen."""
+    if unknown := [each for each in wanted.types if each not in found and each not in {*event_types(), EVERY_TYPE}]:
+        raise _wrong("types", f"nobody knows {unknown[0]}", "Neither this program nor the log has such events.")
 
 
 def _wrong(field: str, kind: str, text: str) -> DoesNotFit:

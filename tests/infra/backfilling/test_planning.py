@@ -87,6 +87,11 @@ def test_what_makes_no_sense_is_refused_and_names_the_field(
         planning.plan(database, wanted(**more))
 
 
+def test_a_type_that_neither_the_code_nor_the_log_has_is_refused(database: Database) -> None:
+    with pytest.raises(DoesNotFit, match=r"^types: nobody knows user.registerd\.$"):
+        planning.plan(database, wanted(types=("user.registerd",)))
+
+
 def test_a_consumer_that_is_none_or_soon_none_is_sent_nothing(database: Database) -> None:
     with pytest.raises(NotKnown):
         planning.plan(database, wanted(consumer="nobody"))
