@@ -7,6 +7,7 @@ mails of live registrations before the backfill and beside it.
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -185,4 +186,5 @@ def _moment(text: str) -> datetime:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # one that is told to end ends its servers, too
     main()
