@@ -43,7 +43,10 @@ Guard = Callable[[Any], bool]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How a consumer takes several events at once: its handler gets a list of contexts, in one transaction."""
+    """How a consumer takes several events at once: its handler gets a list of contexts, in one transaction.
+
+    When the handler fails each half is tried, and so on: a bad event fails alone, the others are handled in batches.
+    """
 
     #: Events at most.
     size: int = 100
@@ -68,7 +71,7 @@ class Subscription:
     batch: Batch | None = None
     #: Failures in a row after which it pauses itself; None: never.
     pause_after: int | None = PAUSE_AFTER
-    #: Asked about each event: one that it says no to is settled without the handler.
+    #: Asked about each event of its types: one that it says no to is settled as filtered, without the handler.
     where: Guard | None = field(default=None, repr=False)
     #: Events of one subject are handled in the order of the log, even through retries.
     ordered: bool = False

@@ -47,6 +47,11 @@ _FROM = (
     .order_by(_LOG.c.position)
     .limit(1)
 )
+_TYPES = (
+    select(_LOG.c.type)
+    .where(_LOG.c.position > bindparam("after", type_=BIG), _LOG.c.position <= bindparam("end", type_=BIG))
+    .distinct()
+)
 _LOGGED = select(_LOG.c.event_id).where(_LOG.c.event_id.in_(bindparam("events", expanding=True)))
 
 
@@ -124,6 +129,11 @@ def page(session: Session, wanted: Filter, *, before: int | None, limit: int) ->
         query = query.where(_LOG.c.position < before)
     rows: Sequence[Any] = session.connection().execute(query.order_by(_LOG.c.position.desc()).limit(limit)).all()
     return rows
+
+
+def types_between(session: Session, after: int, end: int) -> set[str]:
+    """The types of the events after a position and up to another."""
+    return set(session.connection().execute(_TYPES, {"after": after, "end": end}).scalars())
 
 
 def last_position(session: Session) -> int:

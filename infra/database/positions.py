@@ -10,6 +10,7 @@ from sqlmodel import Session
 from infra.database import consumers, event_log, settling, unsettled
 from infra.database.settling import Open
 from infra.database.tables import BIG, Subscription, table
+from infra.subscriptions import EVERY_TYPE
 
 _SUBSCRIPTION = table(Subscription)
 _WHO = _SUBSCRIPTION.c.consumer == bindparam("who")
@@ -18,9 +19,20 @@ _RAISE = (
     .where(_WHO, _SUBSCRIPTION.c.scanned == bindparam("before", type_=BIG))
     .values(scanned=bindparam("end", type_=BIG))
 )
+_PASS = (
+    update(_SUBSCRIPTION)
+    .where(
+        _SUBSCRIPTION.c.consumer.in_(bindparam("consumers", expanding=True)),
+        _SUBSCRIPTION.c.scanned >= bindparam("after", type_=BIG),
+        _SUBSCRIPTION.c.scanned < bindparam("end", type_=BIG),
+    )
+    .values(scanned=bindparam("end", type_=BIG))
+)
 _COUNT = update(_SUBSCRIPTION).where(_WHO).values(resent=_SUBSCRIPTION.c.resent + bindparam("more", type_=BIG))
 #: Events after the scan that are looked at one by one; those beyond count as not settled.
 _LOOKED_AT = 10_000
+#: Events at the log's end within which it is asked for all consumers together whose types came.
+NEAR = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,20 @@ def behind(session: Session, rows: Sequence[Subscription], last: int) -> list[Su
     """
     left = unsettled.left_behind(session)
     return [row for row in rows if row.scanned < last or row.consumer in left]
+
+
+def unconcerned(session: Session, rows: Sequence[Subscription], last: int) -> list[str]:
+    """Those whose scan is near the log's end, and for whom nothing has come since."""
+    near = [row for row in rows if last - NEAR <= row.scanned < last]
+    if not near:
+        return []
+    came = event_log.types_between(session, min(row.scanned for row in near), last)
+    return [row.consumer for row in near if came.isdisjoint(row.types) and EVERY_TYPE not in row.types]
+
+
+def pass_over(session: Session, names: Sequence[str], last: int) -> None:
+    """Move the scans of those on that are not concerned, all at once."""
+    session.connection().execute(_PASS, {"consumers": names, "after": last - NEAR, "end": last})
 
 
 def of(session: Session, row: Subscription, last: int) -> Standing:

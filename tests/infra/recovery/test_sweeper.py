@@ -1,16 +1,19 @@
 """The sweep as a duty: over all consumers, in steps, with its figures for whoever scrapes them."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import event as listen
 
-from infra.database import consumers
+from infra.database import consumers, unsettled
 from infra.database.engine import Database
 from infra.recovery import standings
 from infra.recovery.sweeper import PAUSE, SOON, Sweeper
 from infra.subscriptions import EVERY_TYPE, Subscription
-from tests.eventlogs import fill, handle
+from tests.eventlogs import DAY, fill, handle
 from tests.infra.recovery.conftest import Bench, Counts, ago
 
 
@@ -54,3 +57,40 @@ def test_figures_that_are_not_ours_any_more_are_not_shown(
     assert 3 == figure("lag_events")
     monkeypatch.setattr(standings, "_STALE", -1.0)
     assert math.isnan(figure("lag_events") or 0)
+
+
+def test_consumers_for_whom_nothing_has_come_pass_over_it_together(sweeper: Sweeper, database: Database) -> None:
+    """Fifty of them would else be asked for, and written down, one by one after each event."""
+    with database.transaction() as session:
+        consumers.declare(session, [Subscription(name, (DAY,), print) for name in ("one", "other")])
+    fill(database, 5, at=ago(600))  # none of which is the end of a day
+    statements = asked(database, sweeper.step)
+    assert 1 == sum(each.startswith("UPDATE subscription") for each in statements)
+    assert {"one": 5, "other": 5} == scanned(database)
+
+
+def test_one_for_whom_something_has_come_does_not_pass_over_it(sweeper: Sweeper, database: Database) -> None:
+    with database.transaction() as session:
+        consumers.declare(session, [Subscription("one", (DAY,), print)])
+    fill(database, 15, at=ago(600))
+    sweeper.step()
+    with database.reading() as session:
+        assert ({"one": 15}, 1) == (scanned(database), unsettled.count(session, "one"))
+
+
+def scanned(database: Database) -> dict[str, int]:
+    with database.reading() as session:
+        return {row.consumer: row.scanned for row in consumers.declared(session)}
+
+
+def asked(database: Database, step: Callable[[], object]) -> list[str]:
+    """What a step asks of the database."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        seen.append(statement)
+
+    listen.listen(database.engine, "before_cursor_execute", note)
+    step()
+    listen.remove(database.engine, "before_cursor_execute", note)
+    return seen
