@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infra.database import consumers
+from infra.database.engine import connect
 from infra.local.readiness import _credentials
+from infra.subscriptions import Subscription
 from tests.installation import Installation
 from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
-USERS = 300
+USERS, NAME = 300, "postcard"
 
 
 def on_broker(installation: Installation, method: str, path: str, body: Any = None) -> None:
@@ -35,13 +38,8 @@ def items(installation: Installation, *words: str) -> list[dict[str, Any]]:
 
 
 def test_a_consumer_leaves_and_the_broker_is_as_it_should_be(tmp_path: Path) -> None:
-    with_module = Installation(tmp_path, CONSUMER_PACKAGES="tests.system.later")
-    with_module.up()
-    refused = with_module.command("consumers", "retire", "follow-up-planner", "--drain", "--yes", "--why", "a test")
-    assert (1, True) == (refused.returncode, "still subscribes follow-up-planner" in refused.stderr)
-    with_module.down()
-
     tidings = Installation(tmp_path)
+    _a_consumer_was_recorded(tidings)
     tidings.up()
     try:
         _the_topology_is_put_right(tidings)
@@ -49,6 +47,15 @@ def test_a_consumer_leaves_and_the_broker_is_as_it_should_be(tmp_path: Path) -> 
         assert 0 == tidings.command("topology", "plan").returncode
     finally:
         tidings.down()
+
+
+def _a_consumer_was_recorded(tidings: Installation) -> None:
+    """By a version that still had its module."""
+    assert 0 == tidings.command("migrate").returncode
+    database = connect(f"sqlite:///{tidings.state}/tidings.db")
+    with database.transaction() as session:
+        consumers.declare(session, [Subscription(NAME, ("user.registered",), lambda *_: None)])
+    database.close()
 
 
 def _the_topology_is_put_right(tidings: Installation) -> None:
@@ -76,7 +83,7 @@ def _the_consumer_leaves(tidings: Installation) -> None:
             answer = client.getresponse()
             answer.read()
             assert 201 == answer.status
-    arguments = ("retire", "follow-up-planner", "--to-dead-letters", "--yes", "--no-wait", "--why", "a test", "--json")
+    arguments = ("retire", NAME, "--to-dead-letters", "--yes", "--no-wait", "--why", "a test", "--json")
     begun = tidings.command("consumers", *arguments)
     assert 0 == begun.returncode, begun.stderr
     os.kill(tidings.process("consumers")["pid"], signal.SIGKILL)
@@ -84,8 +91,8 @@ def _the_consumer_leaves(tidings: Installation) -> None:
     operation = json.loads(begun.stdout)["id"]
     ended = tidings.command("operations", "show", operation, "--wait", "--json")
     assert (0, "done") == (ended.returncode, json.loads(ended.stdout)["state"]), ended.stdout + ended.stderr
-    letters = items(tidings, "dead", "list", "--consumer", "follow-up-planner", "--limit", "1000")
+    letters = items(tidings, "dead", "list", "--consumer", NAME, "--limit", "1000")
     assert (set(tidings.users().values()), {"retired"}) == (
         {each["event_id"] for each in letters}, {each["reason"] for each in letters},
     )  # fmt: skip
-    assert "follow-up-planner" not in {each["name"] for each in items(tidings, "consumers", "list")}
+    assert NAME not in {each["name"] for each in items(tidings, "consumers", "list")}
