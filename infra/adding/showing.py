@@ -68,7 +68,7 @@ def _members(one: Listed) -> Iterable[tuple[str, object]]:
         yield from (("counts from", one.since), ("declared at", one.declared_at))
 
 
-_NO_MODULE = "none subscribes it: ./tidings consumers retire takes it away"
+_NO_MODULE = "none subscribes it: ./tidings consumers retire deletes its queue"
 
 
 def _takes(one: Listed) -> str:

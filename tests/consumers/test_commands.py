@@ -81,7 +81,7 @@ def test_the_list_shows_what_is_recorded_and_whether_it_runs(run: Run, kept: Dat
     run("pause", "activity-log", "--why", "full disk")
     assert "full disk" in run("list")[1]
     run("resume", "sms", "--why", "paid")
-    assert "none subscribes it: ./tidings consumers retire takes it away" in run("list", "--state", "running")[1]
+    assert "none subscribes it: ./tidings consumers retire" in run("list", "--state", "running")[1]
 
 
 def test_for_programs_it_is_what_the_endpoint_shows_in_pages(run: Run, kept: Database) -> None:
