@@ -1,249 +1,24 @@
 """The events' road under everything that may happen to it, in any order: nothing lost, nothing twice, no phantom.
 
-Rules are what happens, invariants are what must hold after each of them. Our own code, a real database, a model of the
-broker. `TIDINGS_SEARCH=1` searches for minutes instead of seconds.
+`TIDINGS_SEARCH=1` searches for minutes instead of seconds.
 """
 
 import os
 import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 
-from infra.database.engine import connect
-from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
-from tests.model import processes
-from tests.model.world import CONSUMERS, EFFECT, FINE, HANDLER, MAIL, ROWS, SUBJECTS, World
+from tests.model.ordered import OrderedRoad
+from tests.model.road import Road
 from tests.postgres import Postgres
 
-#: What befalls a delivery that goes well, one whose copy goes to a tier, and one whose copy goes to the dead letters.
-FINE_FAULTS = ["delivery.in-transaction", "delivery.after-commit", "delivery.after-effect", "delivery.before-ack"]
-COPY_FAULTS = [processes.CONFIRM_LOST, processes.NOT_CONFIRMED]
-ANY_FAULTS = [processes.ACK_LOST, *processes.DATABASE_AWAY]
-DELIVERIES = [
-    *product([FINE], FINE_FAULTS + ANY_FAULTS),
-    *product([*HANDLER, *EFFECT], ["retry.before-ack", *COPY_FAULTS, *ANY_FAULTS]),
-    *product(["refused"], ["dead.before-ack", *COPY_FAULTS, *ANY_FAULTS]),
-]
-KEEPER_FAULTS = ["keeper.before-commit", "keeper.before-ack", *ANY_FAULTS]
-#: In one world.
-MOST_EVENTS = 4
-RELAY_FAULTS = ["before the log", "the commit's answer is lost"]
-#: A file that needs not outlive a machine, where there is such a place.
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-picks = st.integers(0, 10_000)
 
-
-def maybe(faults: list[str]) -> st.SearchStrategy[str | None]:
-    return st.one_of(st.none(), st.sampled_from(faults))
-
-
-class Road(RuleBasedStateMachine):
-    """One world, from empty to drained."""
-
-    #: Makes a migrated, empty database in a folder of its own; gives its URL.
-    fresh: ClassVar[Callable[[Path], str]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = tempfile.mkdtemp(prefix="tidings-model-", dir=_MEMORY)
-        self.world = World(connect(type(self).fresh(Path(self._folder))))
-        self.broker = self.world.broker
-
-    def _pick(self, items: Sequence[Any], number: int) -> Any:
-        return items[number % len(items)]
-
-    @initialize(subject=st.sampled_from(SUBJECTS))
-    def first(self, subject: Any) -> None:
-        self.world.register(subject)
-        self.world.relay(1)
-
-    @precondition(lambda self: len(self.world.seen.log) + len(self.world.seen.outbox) < MOST_EVENTS)
-    @rule(subject=st.sampled_from(SUBJECTS))
-    def register(self, subject: Any) -> None:
-        self.world.register(subject)
-
-    @precondition(lambda self: self.world.seen.outbox)
-    @rule(most=st.integers(1, 4), fault=maybe(RELAY_FAULTS))
-    def relay(self, most: int, fault: str | None) -> None:
-        self.world.relay(most, fault)
-
-    @precondition(lambda self: self.world.seen.resends)
-    @rule(most=st.integers(1, 4), fault=maybe(RELAY_FAULTS))
-    def resend(self, most: int, fault: str | None) -> None:
-        self.world.resend(most, fault)
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(picks=st.lists(picks, min_size=1, max_size=4))
-    def deliver(self, picks: list[int]) -> None:
-        for pick in picks:
-            if waiting := self.broker.waiting(*CONSUMERS):
-                self.world.deliver(self._pick(waiting, pick))
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(pick=picks, behaviour=st.sampled_from([*HANDLER, *EFFECT]))
-    def fail(self, pick: int, behaviour: str) -> None:
-        """Until it is dead: the tiers' time passes."""
-        item = self._pick(self.broker.waiting(*CONSUMERS), pick)
-        for _ in range(3):
-            self.world.deliver(item, behaviour)
-            came_back = [each for each in self.broker.waiting(*TIERS.values()) if each.event_id == item.event_id]
-            if not came_back:
-                return
-            self.world.expire(came_back[0])
-            item = self.broker.queues[came_back[0].message.routing_key][-1]
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(pick=picks, how=st.sampled_from(DELIVERIES))
-    def deliver_badly(self, pick: int, how: tuple[str, str]) -> None:
-        """In any order: what a queue promises holds for one worker with one thread only."""
-        self.world.deliver(self._pick(self.broker.waiting(*CONSUMERS), pick), *how)
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(pick=picks)
-    def deliver_slowly(self, pick: int) -> None:
-        """It is in the worker's hands, and others overtake it."""
-        self.broker.take(self._pick(self.broker.waiting(*CONSUMERS), pick))
-
-    @precondition(lambda self: self.broker.in_flight)
-    @rule()
-    def lose_connection(self) -> None:
-        self.broker.lose_connection()
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(pick=picks)
-    def duplicate(self, pick: int) -> None:
-        self.broker.publish(processes.addressed(self._pick(self.broker.waiting(*CONSUMERS), pick)))
-
-    @precondition(lambda self: self.broker.waiting(*CONSUMERS))
-    @rule(pick=picks)
-    def give_up(self, pick: int) -> None:
-        """Too many deliveries ended without a word."""
-        self.broker.give_up(self._pick(self.broker.waiting(*CONSUMERS), pick), "delivery_limit")
-
-    @precondition(lambda self: self.broker.waiting(*TIERS.values()))
-    @rule(pick=picks)
-    def expire(self, pick: int) -> None:
-        self.world.expire(self._pick(self.broker.waiting(*TIERS.values()), pick))
-
-    @precondition(lambda self: self.broker.waiting(DEAD_LETTERS))
-    @rule(pick=picks, fault=maybe(KEEPER_FAULTS))
-    def keep(self, pick: int, fault: str | None) -> None:
-        self.world.deliver(self._pick(self.broker.waiting(DEAD_LETTERS), pick), FINE, fault)
-
-    @precondition(lambda self: self.world.seen.letters)
-    @rule(pick=picks, force=st.booleans())
-    def replay(self, pick: int, force: bool) -> None:
-        self.world.replay([self._pick(self.world.seen.letters, pick).id], force=force)
-
-    @precondition(lambda self: self.broker.all())
-    @rule(pick=picks)
-    def lose_queue(self, pick: int) -> None:
-        """One that has something in it, or at work."""
-        self.world.lose_queue(self._pick(self.broker.all(), pick).queue)
-
-    @rule()
-    def sweep(self) -> None:
-        self.world.sweep()
-
-    @precondition(lambda self: self.world.may_wait_for_a_year)
-    @rule()
-    def clean(self) -> None:
-        self.world.clean()
-
-    @rule()
-    def leases_end(self) -> None:
-        self.world.leases_end()
-
-    # What must hold.
-
-    @invariant()
-    def handlers_work_happens_once(self) -> None:
-        world = self.world
-        assert {} == {key: count for key, count in world.seen.journal.items() if count > 1 + world.forced[key]}
-
-    @invariant()
-    def mails_double_only_where_nobody_could_write_down_that_they_went(self) -> None:
-        world = self.world
-        allowed = {key: 1 + world.forced[key] + world.unmarked[key] for key in world.mails}
-        assert {} == {key: count for key, count in world.mails.items() if count > allowed[key]}
-
-    @invariant()
-    def nothing_happens_that_was_not_announced(self) -> None:
-        world = self.world
-        known = {event for events in world.registered.values() for event in events}
-        seen = {key[0] for key in [*world.seen.journal, *world.seen.inbox, *world.mails]}
-        assert known >= seen | {row.event_id for row in world.seen.letters} | {row.event_id for row in world.seen.log}
-
-    @invariant()
-    def the_log_has_the_events_of_a_subject_in_the_order_of_their_commits(self) -> None:
-        cleaned, positions = self.world.cleaned, [row.position for row in self.world.seen.log]
-        assert sorted(set(positions)) == positions
-        assert len(cleaned) + len(positions) == max(positions, default=0)
-        for subject, events in self.world.registered.items():
-            logged = [row.event_id for row in self.world.seen.log if row.subject == subject]
-            assert [event for event in events if event not in cleaned][: len(logged)] == logged
-
-    @invariant()
-    def every_event_is_somewhere_for_every_consumer(self) -> None:
-        world = self.world
-        handled = {key for key, row in world.seen.inbox.items() if row.state == "handled"}
-        handled |= {(event, consumer) for event in world.cleaned for consumer in CONSUMERS}
-        kept = {(row.event_id, row.consumer) for row in world.seen.letters if row.state == "waiting"}
-        moving = {(item.event_id, item.consumer) for item in self.broker.all()} | world.seen.resends | world.lost
-        waiting = {(event, consumer) for event in world.seen.outbox for consumer in CONSUMERS}
-        everything = {(e, c) for events in world.registered.values() for e in events for c in CONSUMERS}
-        assert set() == everything - handled - kept - moving - waiting
-
-    @invariant()
-    def a_letter_and_the_inbox_say_the_same(self) -> None:
-        inbox = self.world.seen.inbox
-        for row in self.world.seen.letters:
-            state = inbox[row.event_id, row.consumer].state
-            if row.state == "handled":
-                assert "handled" == state
-
-    def teardown(self) -> None:
-        try:
-            self._end()
-        finally:
-            self.world.database.close()
-            shutil.rmtree(self._folder)
-
-    def _end(self) -> None:
-        world = self.world
-        world.drain()
-        self.handlers_work_happens_once()
-        self.mails_double_only_where_nobody_could_write_down_that_they_went()
-        self.a_letter_and_the_inbox_say_the_same()
-        inbox, journal = world.seen.inbox, world.seen.journal
-        kept = {(row.event_id, row.consumer) for row in world.seen.letters if row.state == "waiting"}
-        assert Counter() == Counter(row.state for row in world.seen.letters if row.state in {"queued", "replaying"})
-        for event in {event for events in world.registered.values() for event in events} - world.cleaned:
-            for key in ((event, consumer) for consumer in CONSUMERS):
-                assert key in kept or "handled" == inbox[key].state
-                if inbox[key].state == "handled":
-                    assert key[1] == MAIL or journal[key]
-                    assert key[1] == ROWS or world.mails[key]
-
-
-def search(fresh: Callable[[Path], str], examples: int) -> None:
-    Road.fresh = staticmethod(fresh)
+def search(road: type[Road], fresh: Callable[[Path], str], examples: int) -> None:
+    road.fresh = staticmethod(fresh)
     thorough = bool(os.environ.get("TIDINGS_SEARCH"))
     profile = settings(
         max_examples=examples * 12 if thorough else examples,
@@ -253,20 +28,24 @@ def search(fresh: Callable[[Path], str], examples: int) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(Road, settings=profile)
+    run_state_machine_as_test(road, settings=profile)
 
 
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_and_nothing_happens_twice_whatever_happens(sqlite_template: Path) -> None:
+@pytest.mark.parametrize(("road", "examples"), [(Road, 150), (OrderedRoad, 60)])
+def test_nothing_is_lost_and_nothing_happens_twice_whatever_happens(
+    sqlite_template: Path, road: type[Road], examples: int
+) -> None:
     def fresh(folder: Path) -> str:
         return f"sqlite:///{shutil.copyfile(sqlite_template, folder / 'tidings.db')}"
 
-    search(fresh, 150)
+    search(road, fresh, examples)
 
 
 @pytest.mark.timeout(900)
-def test_the_same_on_postgresql(postgres: Postgres, postgres_template: str) -> None:
+@pytest.mark.parametrize(("road", "examples"), [(Road, 15), (OrderedRoad, 8)])
+def test_the_same_on_postgresql(postgres: Postgres, postgres_template: str, road: type[Road], examples: int) -> None:
     def fresh(folder: Path) -> str:
         return postgres.create(folder.name.replace("-", "_"), postgres_template)
 
-    search(fresh, 15)
+    search(road, fresh, examples)

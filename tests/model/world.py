@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sqlalchemy import Column, MetaData, String, Table, insert, select, update
@@ -14,11 +14,12 @@ from events.envelope import announce
 from events.users import UserRegistered
 from infra.cleaning.cleaning import Cleaning
 from infra.database import consumers, emptied, event_log, leases, outbox, replays, resends
+from infra.database.consumer_tables import Waiting
 from infra.database.engine import Database
 from infra.database.leases import Holding
 from infra.database.outbox import Due
 from infra.database.recovery_tables import DeadLetter, Resend
-from infra.database.tables import Effect, EventLog, Inbox, Outbox, table
+from infra.database.tables import BIG, Effect, EventLog, Inbox, Outbox, table
 from infra.delivery import Deliveries
 from infra.effects import Intent
 from infra.errors import EffectFailed, EffectRefused, EffectUnknown
@@ -39,9 +40,15 @@ TYPE = UserRegistered.TYPE
 ROWS, BOTH, MAIL = "rows", "both", "mail"
 CONSUMERS = (ROWS, BOTH, MAIL)
 SUBJECTS = [UUID(int=number) for number in (1, 2, 3)]
-_JOURNAL = Table("model_journal", MetaData(), Column("event_id", String), Column("consumer", String))
+_JOURNAL = Table(
+    "model_journal",
+    MetaData(),
+    Column("sequence", BIG, primary_key=True),
+    Column("event_id", String),
+    Column("consumer", String),
+)
 _OUTBOX, _LOG, _INBOX, _EFFECT = table(Outbox), table(EventLog), table(Inbox), table(Effect)
-_LETTER, _RESEND = table(DeadLetter), table(Resend)
+_LETTER, _RESEND, _WAITING = table(DeadLetter), table(Resend), table(Waiting)
 _LEASE = Holding("relay", "me", 3_600.0)
 _DAY, _YEAR = timedelta(days=1), timedelta(days=365)
 _KEPT = Retention(**dict.fromkeys(Retention.__dataclass_fields__, _DAY) | {"inbox": 3 * _DAY})
@@ -70,12 +77,15 @@ class Seen:
         def rows(query: Any) -> Sequence[Any]:
             return session.connection().execute(query).all()
 
-        self.journal = Counter((row.event_id, row.consumer) for row in rows(select(_JOURNAL)))
+        #: Events in the order in which their handlers' work was committed.
+        self.order = [(row.event_id, row.consumer) for row in rows(select(_JOURNAL).order_by(_JOURNAL.c.sequence))]
+        self.journal = Counter(self.order)
         self.inbox = {(row.event_id, row.consumer): row for row in rows(select(_INBOX))}
         self.outbox = [row.event_id for row in rows(select(_OUTBOX.c.event_id).order_by(_OUTBOX.c.sequence))]
         self.log = rows(select(_LOG.c.position, _LOG.c.event_id, _LOG.c.subject).order_by(_LOG.c.position))
         self.letters = rows(select(_LETTER).order_by(_LETTER.c.id))
         self.resends = {(row.event_id, row.consumer) for row in rows(select(_RESEND))}
+        self.put_by = {(row.event_id, row.consumer) for row in rows(select(_WAITING))}
 
 
 class _Looks:
@@ -91,9 +101,11 @@ class _Looks:
 class World:
     """What the rules do, and what the invariants look at."""
 
+    consumers: ClassVar[tuple[str, ...]] = CONSUMERS
+
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.broker = ModelBroker({name: [TYPE] for name in CONSUMERS})
+        self.broker = ModelBroker({name: [TYPE] for name in self.consumers})
         #: Subject -> ids of its events, as they were committed.
         self.registered: dict[str, list[str]] = {}
         #: What the world outside saw: mails by event and consumer.
@@ -111,19 +123,23 @@ class World:
         self._seen: Seen | None = None
         with database.transaction() as session:
             _JOURNAL.create(session.connection())
-            consumers.declare(session, [_subscription(name, self._handle) for name in CONSUMERS])
+            consumers.declare(session, [self.subscription(name) for name in self.consumers])
             leases.acquire(session, _LEASE.name, _LEASE.holder, _LEASE.seconds)
         self.start()
 
     def start(self) -> None:
         """The consumers program, new: whatever the last one had in its memory is gone."""
         self._mortal = Mortal(self.database)
-        deliveries = Deliveries(self._mortal.as_database(), {"mail": self._send})
+        self._deliveries = Deliveries(self._mortal.as_database(), {"mail": self._send})
         keeper = Keeper(self._mortal.as_database())
-        handles = {name: deliveries.handler(_subscription(name, self._handle)) for name in CONSUMERS}
+        handles = {name: self._deliveries.handler(self.subscription(name)) for name in self.consumers}
         self._workers = {
             name: Worker(name, handle, self.broker) for name, handle in {**handles, DEAD_LETTERS: keeper.keep}.items()
         }
+
+    def subscription(self, name: str) -> Subscription:
+        """One of the consumers."""
+        return Subscription(name, (TYPE,), self._handle, retry=Retry(delays=(5, 30)))
 
     # What happens.
 
@@ -228,23 +244,31 @@ class World:
         Cleaning(self.database, _KEPT, ahead=_YEAR).run()
         self._seen = None
         gone = {row.event_id for row in before.log} - {row.event_id for row in self.seen.log}
-        assert settled >= {(event, consumer) for event in gone for consumer in CONSUMERS}
+        assert settled >= {(event, consumer) for event in gone for consumer in self.consumers}
         self.cleaned |= gone
 
     def drain(self) -> None:
         """All is well from now on: go on until nothing waits anywhere."""
         for _ in range(200):
+            self.tend()
             self.leases_end()
             self.broker.lose_connection()
             self.relay(1_000)
             self.resend(1_000)
             for item in self.broker.waiting(*TIERS.values()):
                 self.expire(item)
-            for item in self.broker.waiting(*CONSUMERS, DEAD_LETTERS):
+            for item in self.broker.waiting(*self.consumers, DEAD_LETTERS):
                 self.deliver(item)
-            if not self.broker.all() and not self.seen.outbox and not self.seen.resends and not self._find_lost():
+            if self._is_still() and not self._find_lost() and not self.seen.put_by:
                 return
         raise AssertionError("what waits in the queues does not come to an end")
+
+    def _is_still(self) -> bool:
+        seen = self.seen
+        return not (self.broker.all() or seen.outbox or seen.resends)
+
+    def tend(self) -> None:
+        """What duties do beside the sweep."""
 
     def _find_lost(self) -> bool:
         """After the longest retry, and with a look at queues that are empty: whether anything is on its way again."""
@@ -289,10 +313,6 @@ class World:
             self.mails[intent.event_id, intent.consumer] += 1
         if self._behaviour in EFFECT:
             raise EFFECT[self._behaviour]
-
-
-def _subscription(name: str, handle: Any) -> Subscription:
-    return Subscription(name, (TYPE,), handle, retry=Retry(delays=(5, 30)))
 
 
 def _log(session: Any, *, rows: Sequence[Due]) -> None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.brokers import BrokerApi
-from tests.system.ordered.consumers.ledger import DIES, LINGERS, STUMBLES
+from tests.system.ordered.consumers.ledger import CONSUMER, DIES, LINGERS, STUMBLES
 from tests.system.ordered.workers import Workers
 from tests.waiting import until
 
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.system
 #: Far from the ports of the other tests' programs.
 _PORT = 25000 + os.getpid() % 400 * 2
 SUBJECTS, STEPS, KILLS = 10, 24, 4
+#: Where the workers of the first two starts die by themselves, unless they are killed before.
+FAULTS = ["ordering.after-waiting", "ordering.before-wake"]
 #: Seconds: retries wait 5, and a start on a busy machine takes its time.
 DRAIN = 120.0
 #: Each kind of database once, and each generation of the broker.
@@ -42,7 +44,8 @@ def test_each_subject_is_handled_in_its_order_however_often_workers_die(workers:
     kinds = ["is fine"] * 12 + [LINGERS] * 3 + [STUMBLES, DIES]
     left: dict[str, list[int]] = {str(each): [] for each in subjects}
     dead = set()
-    workers.program.start()
+    faults = [f"{name}@{CONSUMER}:5:exit" for name in FAULTS]
+    workers.program.start(fault=faults[0])
     with workers.relaying():
         for number in range(STEPS):
             for subject in subjects:
@@ -51,8 +54,13 @@ def test_each_subject_is_handled_in_its_order_however_often_workers_die(workers:
                 (dead.add(event) if kind == DIES else left[str(subject)].append(number))
             if number % (STEPS // KILLS) == STEPS // KILLS - 1:
                 so_far = sum(workers.ended().values())
-                until(lambda: sum(workers.ended().values()) >= so_far + 5, seconds=60, what="some progress")  # noqa: B023
-                workers.kill_one(chance)
+                until(
+                    lambda: sum(workers.ended().values()) >= so_far + 5 or not workers.program.is_running,  # noqa: B023
+                    seconds=60,
+                    what="some progress, or the end of the program",
+                )
+                faults = faults[1:]
+                workers.kill_one(chance, **({"fault": faults[0]} if faults else {}))
         workers.program.await_ready()
         until(
             lambda: sum(workers.ended().values()) == SUBJECTS * STEPS and workers.is_settled(),

@@ -1,4 +1,4 @@
-"""Two worker processes of one consumers program beside a relay, on one database and one virtual host; killed at will."""
+"""Two worker processes of one consumers program beside a relay, on one database and one virtual host; they may die."""
 
 import contextlib
 import os
@@ -71,8 +71,8 @@ class Workers:
             outbox.add(session, event)
         return event.id
 
-    def kill_one(self, chance: random.Random) -> None:
-        """`kill -9` one of the two; the program ends by that, and is started again."""
+    def kill_one(self, chance: random.Random, **settings: str) -> None:
+        """`kill -9` one of the two; the program ends by that, and is started again with these settings."""
         pid = self._program_pid
         children = [child for child in _children(pid) if "spawn_main" not in _command(child)]
         with contextlib.suppress(ProcessLookupError):
@@ -80,7 +80,7 @@ class Workers:
         ends = time.monotonic() + 3
         until(lambda: not self.program.is_running or time.monotonic() > ends, seconds=10, what="the end")
         self.program.kill()
-        self.program.start()
+        self.program.start(**settings)
 
     def is_settled(self) -> bool:
         """Whether nothing waits or is on its way, as far as the database knows."""
