@@ -26,7 +26,6 @@ _TAKE = (
     .where(_MINE, _WAITING.c.position.in_(bindparam("positions", expanding=True)))
     .returning(_WAITING.c.position)
 )
-_FORGET = delete(_WAITING).where(_MINE)
 _FORGET_THE_GONE = delete(_WAITING).where(_WAITING.c.consumer.not_in(select(_SUBSCRIPTION.c.consumer)))
 _HEADS = (
     select(_WAITING.c.consumer, _WAITING.c.subject, func.min(_WAITING.c.position))
@@ -145,11 +144,6 @@ def subjects(
 def counts(session: Session) -> dict[str, Count]:
     """How much waits at each consumer at which something does."""
     return {row.consumer: Count(row.events, row.subjects) for row in session.connection().execute(_COUNTS)}
-
-
-def forget(session: Session, consumer: str) -> None:
-    """Remove all that waits at a consumer."""
-    session.connection().execute(_FORGET, {"who": consumer})
 
 
 def forget_the_gone(session: Session) -> int:
