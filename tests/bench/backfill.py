@@ -27,6 +27,7 @@ from events.users import UserRegistered
 from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
 from infra.database.tables import EventLog, table
+from infra.local.readiness import says_ready
 from tests.bench.figures import percentile
 from tests.bench.late.witness import CONSUMER, TABLE
 from tests.bench.load import Order, Posted
@@ -77,11 +78,12 @@ def _measure(servers: Servers, place: Place, options: argparse.Namespace) -> Non
         before = _cpu(running)
         operation = _backfill(place)
         print(f"{operation['state']}: {operation['message']}")  # noqa: T201
-        took = (_moment(operation["finished_at"]) - _moment(operation["created_at"])).total_seconds()
+        began, ended = (datetime.fromisoformat(operation[name]).timestamp() for name in ("created_at", "finished_at"))
+        took = ended - began
         sent = operation["sent"]
         cpu = " and ".join(f"{name} {1000 * spent / sent:.2f} ms" for name, spent in _cpu(running, before).items())
         print(f"{sent} sent in {took:.1f} s: {sent / took:.0f}/s; CPU of each event: {cpu}")  # noqa: T201
-        during = [one for one in load.posted() if one.sent < _moment(operation["finished_at"]).timestamp()]
+        during = [one for one in load.posted() if began < one.sent < ended]
         print(f"mails before: {quiet}; beside: {_latencies(servers, during)}")  # noqa: T201
         until(lambda: not _differences(database)[0], seconds=60, what="the last events")
         print("missing {}, twice {}, told anew {}, live {}".format(*_differences(database)))  # noqa: T201
@@ -117,7 +119,8 @@ def _add_late(running: Running, which: str) -> None:
     running.stop_consumers()
     running._environment = {**running._environment, "TIDINGS_CONSUMER_PACKAGES": f"tests.bench.late.{which}"}
     running.start_consumers()
-    until(lambda: _ask(running.place, "GET", f"/consumers/{CONSUMER}"), seconds=30, what="the new consumer's record")
+    probe = f"http://127.0.0.1:{running.place.probe_port}/readyz"
+    until(lambda: says_ready(probe), seconds=60, what="the consumers' readiness")
 
 
 def _backfill(place: Place) -> dict[str, Any]:
@@ -179,10 +182,6 @@ def _ask(place: Place, method: str, path: str, body: Mapping[str, Any] | None = 
         if error.code == 404:
             return None
         raise
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 if __name__ == "__main__":
