@@ -1,5 +1,6 @@
 """The duty that follows backfills: the relay sends, and this counts how it ends, and says when it is over."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -36,8 +37,10 @@ class Backfilling:
 
     def _follow(self, operation_id: str) -> None:
         try:
+            with self._database.reading() as session:
+                seen = _look(session, operation_id)
             with self._database.transaction() as session:
-                self._step(session, operation_id)
+                self._write(session, operation_id, seen)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  # a fault of ours in one operation must not keep the others waiting
@@ -45,21 +48,21 @@ class Backfilling:
             with self._database.transaction() as session:
                 _fail(session, operation_id, error)
 
-    def _step(self, session: Session, operation_id: str) -> None:
+    def _write(self, session: Session, operation_id: str, seen: "_Seen") -> None:
+        """With the operation locked, which the relay waits for, so nothing is counted here."""
         operation = operations.find(session, operation_id, lock=True)
         if operation is None or operation.state not in operations.OPEN:
             return
-        row = backfills.find(session, operation_id)
-        if row is None:
-            raise LookupError("The backfill of an operation is gone.")
         before = operation.model_dump()
-        under_way = _count(session, operation, row)
-        if reason := _reason_to_stop(session, operation, row):
-            _stop(operation, reason, under_way)
-        elif row.joined and row.sent >= row.until and not under_way:
+        operation.failed, operation.handled = seen.failed, seen.handled
+        if seen.settled > seen.row.settled:
+            backfills.settle(session, operation_id, seen.settled)
+        if reason := "an operator stopped it" if operation.state == "stopping" else seen.reason:
+            _stop(operation, reason, seen.under_way)
+        elif seen.has_ended:
             _end(session, operation)
         else:
-            operation.message = self._where_it_stands(session, row, under_way)
+            operation.message = self._where_it_stands(session, seen.row, seen.under_way)
         if operation.model_dump() != before or datetime.now(UTC) - operation.updated_at > SIGN_OF_LIFE:
             operations.write(session, operation)
 
@@ -74,20 +77,39 @@ class Backfilling:
         return "; ".join(parts)
 
 
-def _count(session: Session, operation: Operation, row: Backfill) -> int:
-    """How many are on their way; what has ended is counted."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A backfill as it was a moment ago."""
+
+    row: Backfill
+    #: Events that were sent and have not ended; of those that have, how many failed, and how many did not.
+    under_way: int
+    failed: int
+    handled: int
+    #: Up to where all is settled.
+    settled: int
+    #: Why it must stop.
+    reason: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """All is sent, and all that was sent has ended."""
+        return self.row.joined and self.row.sent >= self.row.until and not self.under_way
+
+
+def _look(session: Session, operation_id: str) -> _Seen:
+    """In this order: what is sent meanwhile counts as on its way, and never as handled."""
+    operation, row = operations.find(session, operation_id), backfills.find(session, operation_id)
+    if operation is None or row is None:
+        raise LookupError("The backfill of an operation is gone.")
     under_way, first = backfills.not_ended(session, row)
-    operation.failed = backfills.failed(session, row)
-    operation.handled = max(0, operation.sent - under_way - operation.failed)
-    upto = row.sent if first is None else first - 1
-    if upto > row.settled:
-        backfills.settle(session, row.operation_id, upto)
-    return under_way
+    failed = backfills.failed(session, row)
+    handled = max(0, operation.sent - under_way - failed)
+    settled = row.sent if first is None else first - 1
+    return _Seen(row, under_way, failed, handled, settled, _reason_to_stop(session, row))
 
 
-def _reason_to_stop(session: Session, operation: Operation, row: Backfill) -> str | None:
-    if operation.state == "stopping":
-        return "an operator stopped it"
+def _reason_to_stop(session: Session, row: Backfill) -> str | None:
     recorded = next((each for each in consumers.everyone(session) if each.consumer == row.consumer), None)
     if recorded is None:
         return "no consumer of this name is recorded any more"

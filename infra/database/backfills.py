@@ -158,6 +158,7 @@ def next_slice(session: Session, one: Sending, most: int) -> Slice:
 
 def join(session: Session, one: Sending) -> None:
     """Let it end where the log ends now: what comes later reaches its consumer's queue by the binding."""
+    operations.find(session, one.operation_id, lock=True)  # first, as the duty does: else they would wait in a circle
     last = max(one.until, event_log.last_position(session))
     if session.connection().execute(_JOIN, {"operation": one.operation_id, "end": last}).rowcount:
         more = settling.summary_between(session, one.consumer, one.types, one.until, last).count
@@ -169,6 +170,7 @@ def move(session: Session, one: Sending, end: int, sent: Sequence[Logged], at: d
 
     What was sent is the sweep's from then on, like all that came into a queue: it finds what is lost.
     """
+    operations.find(session, one.operation_id, lock=True)  # first, as the duty does: else they would wait in a circle
     values = {"operation": one.operation_id, "before": one.sent, "end": end}
     if not session.connection().execute(_MOVE, values).rowcount:
         return False
