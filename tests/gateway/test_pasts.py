@@ -71,10 +71,10 @@ def test_with_a_key_it_begins_once(operator: TestClient) -> None:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"since": ago(-60).isoformat()}, "since"),
+        ({"since": ago(-86_400).isoformat()}, "since"),
         ({"since": "yesterday"}, "since"),
         ({"since": None}, "since"),
-        ({"until": ago(-60).isoformat()}, "until"),
+        ({"until": ago(-86_400).isoformat()}, "until"),
         ({"until": ago(9_000).isoformat()}, "until"),
         ({"types": ["hour.passed"]}, "types"),
         ({"types": "user.registered"}, "types"),
