@@ -61,5 +61,5 @@ def test_what_cannot_be_used_is_named_with_its_reason(folder: Path) -> None:
     error = "broken.py:1: ModuleNotFoundError: No module named 'nothing_of_this_name'"
     assert found.ignored["consumers.broken"].endswith(error)
     assert "SyntaxError" in found.ignored["consumers.typo"]
-    assert "it subscribes to nothing" == found.ignored["consumers.idle"]
+    assert found.ignored["consumers.idle"].startswith("it subscribes to nothing")
     assert {"consumers.activity_log", "consumers.sms", "consumers.welcome_email"} <= set(found.modules)
