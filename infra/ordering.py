@@ -129,6 +129,8 @@ class Ordering:
         """Position of the first event of the subject that is open."""
         assert place.subject is not None
         floor = self._floors.get((consumer, place.subject), 0)
+        if place.is_first_after(floor):
+            return None
         with self._database.reading() as session:
             found = turns.first_open(session, consumer, types, place, floor=floor)
         if found is None and not place.is_stirred:

@@ -22,7 +22,7 @@ from infra.subscriptions import EVERY_TYPE
 _LOG, _OUTBOX, _INBOX, _SUBSCRIPTION = table(EventLog), table(Outbox), table(Inbox), table(Subscription)
 _LETTER, _UNSETTLED = table(DeadLetter), table(Unsettled)
 _BACKFILL, _OPERATION = table(Backfill), table(Operation)
-_KEPT = _LETTER.alias()
+_KEPT, _BEFORE_IT = _LETTER.alias(), _LOG.alias()
 #: Inbox states of an event that lets the next one of its subject go.
 ENDED = ("handled", "filtered", "dead")
 #: Events of one subject that one statement looks at.
@@ -54,6 +54,8 @@ class Place:
     #: Of the consumer: from where it counts, and up to where it was scanned.
     since: int
     scanned: int
+    #: Position of the event of the same subject before it, for whomever that is.
+    previous: int | None
     #: Events that had ended may be open again: one of the subject is replayed, or the past is sent to the consumer.
     is_stirred: bool
 
@@ -66,6 +68,10 @@ class Place:
     def has_ended(self) -> bool:
         """It keeps nobody waiting."""
         return self.state in ENDED or self.is_kept
+
+    def is_first_after(self, floor: int) -> bool:
+        """Whether nothing before it need be looked at, all up to there having ended."""
+        return not self.is_stirred and self.position > self.since and (self.previous or 0) <= max(self.since, floor)
 
     @property
     def has_begun(self) -> bool:
@@ -112,6 +118,9 @@ def _place(condition: ColumnElement[bool]) -> Any:
             select(_LETTER.c.state).where(_LETTER.c.key == _WHO + "/" + _LOG.c.event_id).scalar_subquery(),
             func.coalesce(_SUBSCRIPTION.c.since, 0),
             func.coalesce(_SUBSCRIPTION.c.scanned, 0),
+            select(func.max(_BEFORE_IT.c.position))
+            .where(_BEFORE_IT.c.subject == _LOG.c.subject, _BEFORE_IT.c.position < _LOG.c.position)
+            .scalar_subquery(),
             or_(exists().where(*_OF_REPLAYS, _LETTER.c.subject == _LOG.c.subject), _PAST.exists()),
         )
         .select_from(
