@@ -85,7 +85,14 @@ def test_copies_of_an_event_of_the_past_keep_the_mark() -> None:
 
 @pytest.mark.parametrize(
     ("header", "moment"),
-    [(NOW.isoformat(), NOW), (None, None), (True, None), ("soon", None), ("2026-01-01T00:00:00", None), (7, None)],
+    [
+        ("2026-01-01T00:00:00+00:00", datetime(2026, 1, 1, tzinfo=UTC)),
+        (None, None),
+        (True, None),
+        ("soon", None),
+        ("2026-01-01T00:00:00", None),
+        (7, None),
+    ],
 )
 def test_only_a_moment_with_its_zone_marks_an_event_of_the_past(header: Any, moment: datetime | None) -> None:
     assert moment == delivery_of(headers={MARK: header}).incoming().backfilled_at
