@@ -1,5 +1,6 @@
 """Fifty consumers in one worker process: what they cost while nothing happens, and that none stops the others."""
 
+import os
 import textwrap
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from infra.local.ports import free_port
 from infra.local.readiness import says_ready
 from tests.bench.program import Program, cpu_of, descendants
 from tests.brokers import BrokerApi
+from tests.installation import ROOT
 from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.alone]
@@ -73,7 +75,9 @@ class Worker:
             "PROBE_PORT": str(port),
             "STATE_DIR": str(folder),
         }
-        environment = {f"TIDINGS_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(folder)}
+        environment = {f"TIDINGS_{name}": value for name, value in settings.items()} | {
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"
+        }
         began = time.monotonic()
         self.program = Program(["consumers"], environment, folder / "consumers.log")
         until(lambda: self._is_ready(port), seconds=60, what=f"readiness ({self.program.log})")

@@ -9,13 +9,23 @@ import pytest
 import consumers
 from consumers import __main__ as program
 from events.users import UserRegistered
-from infra import commands
+from infra import commands, subscriptions
 from infra.adding import explaining
 from infra.adding.roads import road, tries
 from infra.settings import Settings
 from infra.subscriptions import Batch, Retry, Subscription
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the modules of `consumers` subscribe: other tests of this process subscribe, too."""
+    consumers.discover(Settings())
+    ours = {
+        name: each for name, each in subscriptions._recorded.items() if each.handler.__module__.startswith("consumers.")
+    }
+    monkeypatch.setattr(subscriptions, "_recorded", ours)
 
 
 @pytest.fixture

@@ -144,7 +144,9 @@ def test_a_batch_is_one_list_of_contexts(handler: Callable[..., Any], problem: s
 
 def test_a_type_that_the_handler_does_not_expect_is_told() -> None:
     assert "it subscribes to day.ended too" in of(plain, "user.registered", "day.ended")
-    assert "it subscribes to cleaning.ended, cleaning.requested, day.ended … too" in of(plain, "#")
+    told = of(plain, "#")  # three of them by name, whichever types there are here
+    assert told.startswith("it subscribes to cleaning.ended, cleaning.requested, ")
+    assert " … too, which its handler does not say that it gets" in told
 
 
 @pytest.mark.parametrize(
