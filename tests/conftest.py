@@ -1,6 +1,7 @@
 """The servers that tests run against: real ones, private to this test session, started when the first test asks."""
 
 import atexit
+import logging
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 from playwright.sync_api import Browser
 
 from infra.database.engine import Database, connect
@@ -185,3 +187,15 @@ def _lent(node: Node, config: pytest.Config) -> Iterator[Node]:
     finally:
         node.stop(seconds=0)  # at once: an orderly end takes 6 s, and nobody needs the data
         atexit.unregister(node.stop)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """What a program makes of the logs ends with its test: its handler writes to a stream that the test has closed."""
+    root, configured = logging.getLogger(), structlog.is_configured()
+    before = root.handlers[:]
+    yield
+    ours = structlog.stdlib.ProcessorFormatter
+    root.handlers = [each for each in root.handlers if each in before or not isinstance(each.formatter, ours)]
+    if structlog.is_configured() and not configured:
+        structlog.reset_defaults()

@@ -64,8 +64,8 @@ class Crew:
         worker = self._worker
         while worker is not None and not self._closed and len(worker.workers) < size:
             member = _Member(self, worker)
+            member.start()  # before it is in the list: what is there and does not live is taken for dead
             worker.workers.append(member)
-            member.start()
 
 
 class _Member(WorkerThread):

@@ -31,9 +31,11 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         """Look until stopped, or until a thread is dead."""
         while not self._stopped.wait(INTERVAL):
-            dead = [thread.name for thread in self._threads() if not thread.is_alive()]
+            # One that is about to start is not dead, nor is one that has left meanwhile: who leaves is taken out first.
+            dead = [thread for thread in self._threads() if thread.ident is not None and not thread.is_alive()]
+            dead = [thread for thread in self._threads() if thread in dead] if dead else []
             if dead and not self._stopped.is_set():
-                _end(dead)
+                _end([thread.name for thread in dead])
 
 
 def _end(dead: list[str]) -> None:

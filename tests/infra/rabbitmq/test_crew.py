@@ -7,7 +7,7 @@ from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
 
 from infra.outcomes import Done, Incoming, Outcome
-from infra.rabbitmq import crew
+from infra.rabbitmq import crew, watchdog
 from infra.rabbitmq.crew import Crew
 from tests.waiting import until
 from tests.workers import Bench, collect
@@ -94,3 +94,25 @@ def test_a_thread_that_is_told_to_stop_before_it_runs_ends(worker: Worker) -> No
     member.stop()
     member.join(5)
     assert not member.is_alive()
+
+
+def test_a_thread_that_is_about_to_start_or_has_left_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog ends the process for a dead one, so it must not see one in a crew that grows and shrinks."""
+    monkeypatch.setattr(watchdog, "INTERVAL", 0.01)
+    ended: list[list[str]] = []
+    monkeypatch.setattr(watchdog, "_end", ended.append)
+    gone = threading.Thread(target=lambda: None)
+    gone.start()
+    gone.join()
+    looks: list[int] = []
+
+    def threads() -> list[threading.Thread]:
+        looks.append(1)
+        return [threading.Thread()] + [gone] * (len(looks) == 1)
+
+    dog = watchdog.Watchdog(threads)
+    dog.start()
+    until(lambda: len(looks) > 4, what="some looks")
+    dog.stop()
+    dog.join(5)
+    assert [] == ended
