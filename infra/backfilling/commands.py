@@ -9,11 +9,10 @@ from infra.backfilling import planning
 from infra.backfilling.planning import Wanted
 from infra.backfilling.views import BackfillView
 from infra.commands import output
-from infra.commands.arguments import Json, MaybeWhy, moment, text
+from infra.commands.arguments import DryRun, Json, MaybeWhy, NoWait, moment, text
 from infra.commands.opened import opened, who
 from infra.recovery.commands import watching
 from infra.recovery.commands.consumers import Name
-from infra.recovery.views import OperationView
 
 _WHEN = "7d|2h|TIME"
 Since = Annotated[datetime, typer.Option(parser=moment, metavar=_WHEN, help="Published at this moment or after it.")]
@@ -24,8 +23,6 @@ Types = Annotated[
     list[str] | None, typer.Option("--type", parser=text, metavar="TYPE", help="Several times; else all that it takes.")
 ]
 Rate = Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Events per second, at most.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; nothing changes.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", "--detach", help="Come back at once; it goes on behind.")]
 
 
 def backfill(  # noqa: PLR0913, PLR0917  # the options that people have
@@ -48,11 +45,8 @@ def backfill(  # noqa: PLR0913, PLR0917  # the options that people have
             return 0
         with database.transaction() as session:
             begun = planning.start(session, planned, who=who(), why=why or "")
-        if no_wait:
-            line = f"Operation {begun.id} sends {begun.total:,} events: ./tidings operations show {begun.id}"
-            output.done(OperationView.of(begun), line, as_json=as_json)
-            return 0
-        return watching.operation(database, begun.id, as_json=as_json)
+        does = f"sends {begun.total:,} events"
+        return watching.follow(database, begun, does, wait=not no_wait, as_json=as_json)
 
 
 def _counted(view: BackfillView) -> str:

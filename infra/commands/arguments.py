@@ -60,6 +60,8 @@ Ids = Annotated[list[str], typer.Argument(parser=identifier, metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Why = Annotated[str, typer.Option(parser=text, metavar="TEXT", help="The reason, for the audit.")]
 MaybeWhy = Annotated[str | None, typer.Option(parser=text, metavar="TEXT", help="The reason, for the audit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; nothing changes.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", "--detach", help="Come back at once; it goes on behind.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Rows at most.")]
 After = Annotated[
     str | None, typer.Option("--cursor", parser=identifier, metavar="ID", help="Go on where a list ended.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from infra.commands import output
-from infra.commands.arguments import Json, MaybeWhy
+from infra.commands.arguments import DryRun, Json, MaybeWhy, NoWait
 from infra.commands.opened import opened, who
 from infra.database import dead_letters
 from infra.database.dead_letters import Filter
@@ -15,10 +15,9 @@ from infra.recovery import replaying
 from infra.recovery.commands import watching
 from infra.recovery.commands.arguments import AnyIds, filtered, is_empty, ratio
 from infra.recovery.replaying import Terms
-from infra.recovery.views import LetterView, OperationView, PreviewView
+from infra.recovery.views import LetterView, PreviewView
 
 All = Annotated[bool, typer.Option("--all", help="Every waiting letter: when neither ids nor filters are given.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; nothing changes.")]
 Rate = Annotated[float | None, typer.Option(min=0.1, max=10_000, help="Letters per second, at most.")]
 Canary = Annotated[int | None, typer.Option(min=1, max=10_000, help="So many first, and the rest if they are handled.")]
 Ratio = Annotated[
@@ -26,7 +25,6 @@ Ratio = Annotated[
     typer.Option(parser=ratio, metavar="0..1", help="Stop when this part of those that ended has failed."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also what is handled already, or part of a loop.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Come back at once; it goes on behind.")]
 
 
 @filtered
@@ -56,11 +54,8 @@ def replay(  # noqa: PLR0913, PLR0917  # the options that people have
                 begun = replaying.start_these(session, ids, terms, who=who(), why=why or "")
             else:
                 begun = replaying.start(session, wanted, terms, who=who(), why=why or "")
-        if no_wait:
-            text = f"Operation {begun.id} replays {begun.total} letters: ./tidings operations show {begun.id}"
-            output.done(OperationView.of(begun), text, as_json=as_json)
-            return 0
-        return watching.operation(database, begun.id, as_json=as_json)
+        does = f"replays {begun.total} letters"
+        return watching.follow(database, begun, does, wait=not no_wait, as_json=as_json)
 
 
 def _require_one_way(ids: list[str], wanted: Filter, every: bool) -> None:

@@ -6,21 +6,18 @@ from typing import Annotated
 
 import typer
 
-from infra.commands import output
-from infra.commands.arguments import Json, Why
+from infra.commands.arguments import Json, NoWait, Why
 from infra.commands.opened import opened, who
 from infra.discovery import Found
 from infra.recovery import retiring
 from infra.recovery.commands import watching
 from infra.recovery.commands.consumers import Name
-from infra.recovery.views import OperationView
 from infra.settings import Settings, load
 from infra.subscriptions import recorded
 
 Drain = Annotated[bool, typer.Option("--drain", help="Workers that still run handle what is left.")]
 ToDeadLetters = Annotated[bool, typer.Option("--to-dead-letters", help="What is left goes there, for somebody to see.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Come back at once; it goes on behind.")]
 
 
 def made(discover: Callable[[Settings], Found]) -> Callable[..., int]:
@@ -48,11 +45,8 @@ def made(discover: Callable[[Settings], Found]) -> Callable[..., int]:
         with opened() as database:
             with database.transaction() as session:
                 retiring.require_readable(session, name, ignored)
-                begun = OperationView.of(retiring.start(session, name, drain=drain, who=who(), why=why))
-            if no_wait:
-                output.done(begun, f"{name} leaves: ./tidings operations show {begun.id} --wait", as_json=as_json)
-                return 0
-            return watching.operation(database, begun.id, as_json=as_json)
+                begun = retiring.start(session, name, drain=drain, who=who(), why=why)
+            return watching.follow(database, begun, f"retires {name}", wait=not no_wait, as_json=as_json)
 
     return retire
 

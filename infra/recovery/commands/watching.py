@@ -2,11 +2,22 @@
 
 from datetime import UTC, datetime
 
+from infra.commands import output
 from infra.commands.watching import Look, watch
 from infra.database.engine import Database
+from infra.database.recovery_tables import Operation
 from infra.recovery import replaying
 from infra.recovery.letters import find
 from infra.recovery.views import LetterView, OperationView
+
+
+def follow(database: Database, begun: Operation, does: str, *, wait: bool, as_json: bool) -> int:
+    """Tell of an operation that has just begun, or wait for it as `operation` does; `does` says what it does."""
+    if wait:
+        return operation(database, begun.id, as_json=as_json)
+    line = f"Operation {begun.id} {does}: ./tidings operations show {begun.id}"
+    output.done(OperationView.of(begun), line, as_json=as_json)
+    return 0
 
 
 def operation(database: Database, operation_id: str, *, as_json: bool) -> int:

@@ -1,20 +1,14 @@
 """`./tidings schedules backfill`: due times of the past are fired, and the command shows how far it is."""
 
-from typing import Annotated
-
 import typer
 
 from infra.commands import output
-from infra.commands.arguments import Json, MaybeWhy
+from infra.commands.arguments import DryRun, Json, MaybeWhy, NoWait
 from infra.commands.opened import opened, who
 from infra.recovery.commands import watching
-from infra.recovery.views import OperationView
 from infra.schedules import backfilling
 from infra.schedules.commands.arguments import End, First, Name
 from infra.schedules.views import BackfillView
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; nothing changes.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", "--detach", help="Come back at once; it goes on behind.")]
 
 
 def backfill(  # noqa: PLR0913, PLR0917  # the options that people have
@@ -36,11 +30,8 @@ def backfill(  # noqa: PLR0913, PLR0917  # the options that people have
             return 0
         with database.transaction() as session:
             begun = backfilling.start(session, planned, who=who(), why=why or "")
-        if no_wait:
-            text = f"Operation {begun.id} fires {begun.total} due times: ./tidings operations show {begun.id}"
-            output.done(OperationView.of(begun), text, as_json=as_json)
-            return 0
-        return watching.operation(database, begun.id, as_json=as_json)
+        does = f"fires {begun.total} due times"
+        return watching.follow(database, begun, does, wait=not no_wait, as_json=as_json)
 
 
 def _counted(view: BackfillView) -> str:
