@@ -167,10 +167,10 @@ class Consuming:
 
     def _close(self) -> None:
         self._settle()
-        if self._connection is not None and self.connected:
-            self._connection.close()
-        else:
+        if self._connection is None or self._connection.is_closing or self._connection.is_closed:
             self._loop.stop()
+        else:
+            self._connection.close()  # one that is being made is given up, and its socket closed, before `_lost`
 
     def _flush(self) -> None:
         self._flushing = False

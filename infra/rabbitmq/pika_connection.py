@@ -1,4 +1,4 @@
-"""pika's connection, made to survive message headers that pika cannot decode."""
+"""pika's connection, made to survive message headers that pika cannot decode, and to be given up while it is made."""
 
 import struct
 from typing import Any
@@ -28,3 +28,7 @@ class TolerantConnection(SelectConnection):  # type: ignore[misc]  # pika ships 
             _, _, body_size = _HEADER.unpack_from(self._frame_buffer, _FRAME.size)
             whole = spec.FRAME_HEADER_SIZE + size + spec.FRAME_END_SIZE
             return whole, frame.Header(channel, body_size, spec.BasicProperties())
+
+    def _on_connection_workflow_done(self, conn_or_exc: Any) -> None:  # not public, either
+        """Of an attempt that we gave up pika 1.4.4 passes the exception's class, and then wants an instance."""
+        super()._on_connection_workflow_done(conn_or_exc() if isinstance(conn_or_exc, type) else conn_or_exc)

@@ -1,5 +1,6 @@
 """Rules of a worker's end: what is in flight finishes, what is not goes back, and a half-dead process ends itself."""
 
+import socket
 import subprocess
 import sys
 import textwrap
@@ -7,6 +8,8 @@ import threading
 import time
 
 from infra.outcomes import Done, Incoming, Outcome
+from infra.rabbitmq.consuming import Consuming
+from infra.rabbitmq.lanes import Lane
 from infra.rabbitmq.watchdog import EXIT_CODE
 from tests.waiting import until
 from tests.workers import Bench, collect
@@ -154,3 +157,18 @@ def test_a_worker_that_never_reached_the_broker_ends_at_once(bench: Bench) -> No
         began = time.monotonic()
 
     assert time.monotonic() - began < 4
+
+
+def test_the_end_closes_a_connection_that_is_being_made() -> None:
+    """The broker accepts and says nothing: nobody waits for it, and no socket is left behind."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        consuming = Consuming(f"amqp://127.0.0.1:{silent.getsockname()[1]}", "test", lambda: None)
+        consuming.consume(Lane("a-consumer", 1))
+        accepted, _ = silent.accept()
+        with accepted:
+            accepted.settimeout(5)
+            assert accepted.recv(8).startswith(b"AMQP")
+            began = time.monotonic()
+            consuming.close()
+            assert b"" == accepted.recv(8)
+            assert 2 > time.monotonic() - began
