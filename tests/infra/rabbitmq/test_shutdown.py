@@ -107,26 +107,27 @@ def test_a_handler_that_outlives_the_grace_is_interrupted_and_its_message_return
     assert bench.api.messages(bench.vhost, "a-consumer") == 1
 
 
-def run_with_a_dead_thread(bench: Bench, which: str) -> subprocess.CompletedProcess[str]:
-    """A worker process in which one thread dies of an error in somebody else's code."""
+def run_with_a_dead_thread(bench: Bench, *, before: str = "", then: str = "") -> subprocess.CompletedProcess[str]:
+    """A worker process in which a thread dies of an error in somebody else's code, put in before it starts or then."""
     program = f"""
-        import threading, time
+        import time
         from dramatiq import Worker
+        from dramatiq.worker import WorkerThread
         from infra.outcomes import Done
         from infra.rabbitmq.broker import TidingsBroker
         from infra.subscriptions import Subscription
 
+        def die(*_):
+            raise RuntimeError("a bug")
+
+        {before}
         broker = TidingsBroker({bench.vhost!r}, publish=print, redeclare=print)
         broker.attach(Subscription("a-consumer", ("t",), print), lambda some: [Done() for _ in some])
         worker = Worker(broker, worker_threads=broker.threads)
         worker.start()
         while not all(broker.attached.values()):
             time.sleep(0.05)
-
-        def die(*_):
-            raise RuntimeError("a bug")
-
-        {which}
+        {then}
         time.sleep(20)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
@@ -137,7 +138,7 @@ def test_a_dead_worker_thread_ends_the_process(bench: Bench) -> None:
     """With stock Dramatiq the process stays, looks healthy and does nothing."""
     bench.declare("a-consumer")
     bench.send("a-consumer", b"x")
-    done = run_with_a_dead_thread(bench, "worker.workers[0].process_message = die; worker.work_queue.put(None)")
+    done = run_with_a_dead_thread(bench, before="WorkerThread.process_message = die")
 
     assert done.returncode == EXIT_CODE
     assert "a thread died" in done.stdout
@@ -146,7 +147,7 @@ def test_a_dead_worker_thread_ends_the_process(bench: Bench) -> None:
 
 def test_a_dead_io_thread_ends_the_process(bench: Bench) -> None:
     bench.declare("a-consumer")
-    done = run_with_a_dead_thread(bench, "broker._consuming._loop.add_callback_threadsafe(die)")
+    done = run_with_a_dead_thread(bench, then="broker._consuming._loop.add_callback_threadsafe(die)")
 
     assert done.returncode == EXIT_CODE
     assert "tidings consuming" in done.stdout
