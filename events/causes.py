@@ -16,7 +16,8 @@ ATTRIBUTE = "causationtypes"
 DEEPEST = 20
 
 _LONGEST_TYPE, _MOST = 255, 9_999
-_TYPE = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)+"
+# The last word may be the member of a family, which has words of its own.
+_TYPE = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)+(?:\.[a-z0-9]+)?(?:-[a-z0-9]+)*"
 _RUN = rf"{_TYPE}(?:\*[1-9][0-9]{{0,3}})?"
 # What has more causes than may be is handled by nobody, so nothing has more than one run more.
 _CHAIN = re.compile(rf"{_RUN}(?: {_RUN}){{0,{DEEPEST}}}")

@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from events import causes, strict_json
 from events.attributes import LONGEST_TEXT, is_id, is_text, read_time, traceparent_or_none, write_time
 from events.errors import InvalidData, NewerVersion, TooLarge, UndecodableEvent
-from events.registry import Event, check_upcasters, event_types, newest, subject_of, upcast, upcaster
+from events.registry import Event, check_upcasters, event_types, newest, subject_of, type_of, upcast, upcaster
 
 __all__ = [
     "MAX_BYTES",
@@ -76,7 +76,7 @@ def announce(  # noqa: PLR0913  # each but the event and its source may be left 
     own_id = id or str(uuid7())
     return Envelope(
         id=own_id,
-        type=event.TYPE,
+        type=type_of(event),
         source=source,
         subject=subject_of(event),
         time=datetime.now(UTC) if time is None else time.astimezone(UTC),
@@ -138,7 +138,7 @@ def decode(body: bytes) -> Envelope:
         traceparent=traceparent_or_none(attributes.get("traceparent")),
         replay_of=_optional_id(attributes, "replayof"),
         causation_types=_chain(attributes),
-        data=_data(newest(event_type), attributes),
+        data=_data(event_type, attributes),
     )
 
 
@@ -208,7 +208,14 @@ def _wrong(name: str, value: object, problem: str) -> InvalidData:
     return InvalidData(f"{name}: {'missing' if value is None else problem}")
 
 
-def _data(event_class: type[Event], attributes: dict[str, Any]) -> Event:
+def _data(event_type: str, attributes: dict[str, Any]) -> Event:
+    event = _read(newest(event_type), attributes)
+    if type_of(event) != event_type:
+        raise InvalidData("type: not the one that its data says")
+    return event
+
+
+def _read(event_class: type[Event], attributes: dict[str, Any]) -> Event:
     version = _version(event_class, attributes)
     data = attributes.get("data")
     if not isinstance(data, dict):

@@ -26,15 +26,19 @@ class Event(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
     A type whose events go on where the last one ended, page by page, says how often one may be among its own causes:
     beyond `repeats` it is a loop.
 
+    A family of types has one class: `member` names the field whose value is the last word of the type on the wire, so
+    that each consumer is given its own members and no others.
+
     Raises (when a class is made):
-        TypeError: the type is not words such as `user.registered`, or is taken, the subject is no field, or `repeats`
-            no number.
+        TypeError: the type is not words such as `user.registered`, or is taken, the subject or the member is no field,
+            or `repeats` no number.
     """
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int]
     SUBJECT: ClassVar[str | None]
     REPEATS: ClassVar[int]
+    MEMBER: ClassVar[str | None]
 
     def __init_subclass__(
         cls,
@@ -43,14 +47,20 @@ class Event(BaseModel, frozen=True, extra="ignore", allow_inf_nan=False):
         version: int,
         subject: str | None = None,
         repeats: int = REPEATS,
+        member: str | None = None,
         **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
-        cls.TYPE, cls.VERSION, cls.SUBJECT, cls.REPEATS = type, version, subject, repeats
+        cls.TYPE, cls.VERSION, cls.SUBJECT, cls.REPEATS, cls.MEMBER = type, version, subject, repeats, member
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         _register(cls)
+
+    @classmethod
+    def type_of(cls, member: str) -> str:
+        """The type on the wire of one member of this family."""
+        return f"{cls.TYPE}.{member}"
 
     @model_validator(mode="after")
     def _subject_can_travel(self) -> Self:
@@ -70,14 +80,24 @@ def subject_of(event: Event) -> str | None:
     return None if value is None else str(value)
 
 
+def type_of(event: Event) -> str:
+    """The event's type, as its envelope says it."""
+    return event.TYPE if event.MEMBER is None else event.type_of(getattr(event, event.MEMBER))
+
+
 _classes: dict[tuple[str, int], type[Event]] = {}
 _newest: dict[str, type[Event]] = {}
 _upcasters: dict[tuple[str, int], Upcaster] = {}
 
 
 def event_types() -> dict[str, type[Event]]:
-    """The newest class of each type, by type."""
-    return dict(sorted(_newest.items()))
+    """The newest class of each type, by type; without families, whose members nobody knows beforehand."""
+    return {name: cls for name, cls in sorted(_newest.items()) if cls.MEMBER is None}
+
+
+def families() -> dict[str, type[Event]]:
+    """The newest class of each family, by what the types of its members begin with."""
+    return {name: cls for name, cls in sorted(_newest.items()) if cls.MEMBER is not None}
 
 
 def classes() -> dict[tuple[str, int], type[Event]]:
@@ -91,15 +111,24 @@ def newest(event_type: str) -> type[Event]:
     Raises:
         UnknownType: there is none.
     """
-    try:
-        return _newest[event_type]
-    except KeyError:
-        raise UnknownType("type: not one that this program knows") from None
+    if (found := _find(event_type)) is None:
+        raise UnknownType("type: not one that this program knows")
+    return found
 
 
 def repeats(event_type: str) -> int:
     """How often this type may be among the causes of its own events."""
-    return _newest[event_type].REPEATS if event_type in _newest else REPEATS
+    found = _find(event_type)
+    return REPEATS if found is None else found.REPEATS
+
+
+def _find(event_type: str) -> type[Event] | None:
+    """The class of a type, or that of the family which a type is a member of; a family is no type itself."""
+    family, _, member = event_type.rpartition(".")
+    found = _newest.get(event_type)
+    if found is None and member and (found := _newest.get(family)) is not None:
+        return found if found.MEMBER is not None else None
+    return None if found is None or found.MEMBER is not None else found
 
 
 def upcaster(event_type: str, version: int) -> Callable[[U], U]:
@@ -162,6 +191,8 @@ def _check(cls: type[Event]) -> None:
         raise TypeError(f"{cls.__name__}: version must be a whole number from 1.")
     if cls.SUBJECT is not None and cls.SUBJECT not in cls.model_fields:
         raise TypeError(f"{cls.__name__}: subject names {cls.SUBJECT!r}, which is not a field of the class.")
+    if cls.MEMBER is not None and cls.MEMBER not in cls.model_fields:
+        raise TypeError(f"{cls.__name__}: member names {cls.MEMBER!r}, which is not a field of the class.")
     if type(cls.REPEATS) is not int or not 0 <= cls.REPEATS <= _MOST_REPEATS:
         raise TypeError(f"{cls.__name__}: repeats must be a whole number from 0 to {_MOST_REPEATS}.")
     if (taken := _classes.get((cls.TYPE, cls.VERSION))) is not None:

@@ -58,3 +58,9 @@ class ReminderPageEnded(Event, type="reminder.page.ended", version=1, repeats=50
 
     until: AwareDatetime = Field(description="End of the window of time, as in the `hour.passed` that began it.")
     last: UUID = Field(description="Id of the last user that was looked at.")
+
+
+class UserErased(Event, type="user.erased", version=1, subject="user_id"):
+    """All that was kept about somebody is erased: whoever keeps more of it elsewhere erases it now."""
+
+    user_id: UUID

@@ -1,7 +1,7 @@
 """Who listens to what, as pure data: `@subscribe` records a handler, and nothing else happens until a program asks."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ __all__ = [
     "RetryAfter",
     "Subscription",
     "described",
+    "enter",
     "forget",
     "is_name",
     "recorded",
@@ -77,6 +78,10 @@ class Subscription:
     ordered: bool = False
     #: Event types that its handler may publish; None: any, and nothing is known of them beforehand.
     publishes: tuple[str, ...] | None = None
+    #: Deliveries that a worker process may hold unacknowledged; None: what its lane finds best.
+    prefetch: int | None = None
+    #: Of a kind of jobs, as JSON: its parameters and its result, for those who cannot import its module.
+    job: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type are for this consumer."""
@@ -122,16 +127,27 @@ def subscribe(  # noqa: PLR0913  # each has a default
             concurrency=concurrency,
             timeout=timeout,
             retry=retry,
-            description=_first_line(handler.__doc__),
+            description=first_line(handler.__doc__),
             batch=batch,
             pause_after=pause_after,
             where=where,
             ordered=ordered,
-            publishes=None if publishes is None else _types_of(publishes),
+            publishes=None if publishes is None else types_of(publishes),
         )
         return handler
 
     return record
+
+
+def enter(subscription: Subscription) -> None:
+    """Record one that was put together elsewhere, such as a kind of jobs.
+
+    Raises:
+        ConfigurationError: as `subscribe` does.
+    """
+    _check(subscription.consumer, subscription.concurrency, subscription.timeout, subscription.batch)
+    _check_pause(subscription.consumer, subscription.pause_after)
+    _recorded[subscription.consumer] = subscription
 
 
 def recorded() -> tuple[Subscription, ...]:
@@ -157,6 +173,7 @@ def described(subscription: Subscription) -> dict[str, Any]:
         "pause_after": subscription.pause_after,
         "retry": {"delays": list(retry.delays), "rules": len(retry.rules), "max_age": retry.max_age},
         "publishes": None if subscription.publishes is None else list(subscription.publishes),
+        "job": None if subscription.job is None else dict(subscription.job),
     }
 
 
@@ -167,7 +184,8 @@ def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
     return (EVERY_TYPE,) if Event in classes else tuple(sorted({cls.TYPE for cls in classes}))
 
 
-def _types_of(publishes: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
+def types_of(publishes: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
+    """The types of one event class or several, in order."""
     return tuple(sorted({cls.TYPE for cls in _classes(publishes)}))
 
 
@@ -198,5 +216,6 @@ def _check_guard(consumer: str, where: Guard | None) -> None:
         raise ConfigurationError(f"{consumer}: where is a plain function of the event, as in where=lambda event: …")
 
 
-def _first_line(docstring: str | None) -> str:
+def first_line(docstring: str | None) -> str:
+    """What the first line of a docstring says: the description of what it stands above."""
     return (docstring or "").strip().partition("\n")[0]

@@ -1,7 +1,7 @@
 """The schema: the road of an event. Ids are text, times are UTC; hot paths insert with SQLAlchemy Core.
 
 What goes wrong and is put right is in `recovery_tables`, the timetable in `schedule_tables`, what consumers need beside
-the inbox in `consumer_tables`.
+the inbox in `consumer_tables`, jobs in `job_tables`.
 """
 
 from datetime import UTC, datetime

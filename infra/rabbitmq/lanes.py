@@ -31,11 +31,13 @@ MOST_RETURNS = DELIVERY_LIMIT // 2
 class Lane:
     """One consumer's deliveries in this process; `hand` passes some to a free worker thread and must not block."""
 
-    def __init__(self, queue: str, concurrency: int, *, size: int = 1, wait: float = 0.0) -> None:
+    def __init__(
+        self, queue: str, concurrency: int, *, size: int = 1, wait: float = 0.0, prefetch: int | None = None
+    ) -> None:
         """With a size, up to so many are handed on together, those that came within `wait` seconds."""
         self.queue = queue
         self.concurrency = concurrency
-        self.prefetch = max(LEAST_PREFETCH, concurrency * PREFETCH_PER_SLOT, (concurrency + 1) * size)
+        self.prefetch = prefetch or max(LEAST_PREFETCH, concurrency * PREFETCH_PER_SLOT, (concurrency + 1) * size)
         self.hand: Callable[[Sequence[Delivery]], None] = _nobody_there
         #: Calls a function after some seconds, on the IO thread.
         self.call_later: Callable[[float, Callable[[], None]], object] = _no_timer

@@ -57,7 +57,7 @@ def lane_of(subscription: Subscription) -> Lane:
     if subscription.ordered:
         return OrderedLane(name, subscription.concurrency)
     size, wait = (batch.size, batch.wait) if batch else (1, 0.0)
-    return Lane(name, subscription.concurrency, size=size, wait=wait)
+    return Lane(name, subscription.concurrency, size=size, wait=wait, prefetch=subscription.prefetch)
 
 
 def _subject(delivery: Delivery) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from events.envelope import Event, decode
 from events.errors import UndecodableEvent
+from events.registry import families
 from infra.errors import ConfigurationError
 from infra.schemas import making
 from infra.schemas.making import CannotBeMade
@@ -24,13 +25,19 @@ def read(event_type: str, version: int, data: Any) -> Event:
     envelope = {
         "specversion": "1.0",
         "id": "00000000-0000-7000-8000-000000000000",
-        "type": event_type,
+        "type": _on_the_wire(event_type, data),
         "source": "/samples",
         "time": "2026-11-22T09:30:00Z",
         "dataschema": path(event_type, version),
         "data": data,
     }
     return decode(json.dumps(envelope).encode()).data
+
+
+def _on_the_wire(event_type: str, data: Any) -> str:
+    """The type, or that of the member of a family which the data is of."""
+    family = families().get(event_type)
+    return event_type if family is None else family.type_of(data.get(family.MEMBER))
 
 
 def problem(event_type: str, version: int, data: Any) -> str | None:

@@ -6,16 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
 
 import events
-from events import registry
+from events import causes, registry
 from events.clock import DayEnded, HeartbeatTicked
 from events.envelope import Event, announce, check_upcasters, decode, encode, event_types, upcaster
-from events.errors import InvalidData, NewerVersion
+from events.errors import InvalidData, NewerVersion, UnknownType
+from events.jobs import JobRequested
+from events.registry import newest
 from events.users import UserRegistered
 
 
@@ -27,11 +29,14 @@ def test_event_types_are_durable_names() -> None:
         "health.changed": ("HealthChanged", 1, "component"),
         "heartbeat.ticked": ("HeartbeatTicked", 1, None),
         "hour.passed": ("HourPassed", 1, None),
+        "job.ended": ("JobEnded", 1, "job_id"),
         "minute.passed": ("MinutePassed", 1, None),
         "reminder.page.ended": ("ReminderPageEnded", 1, None),
+        "user.erased": ("UserErased", 1, "user_id"),
         "user.registered": ("UserRegistered", 1, "user_id"),
         "user.week.passed": ("UserWeekPassed", 1, "user_id"),
     }.items() <= declared.items()
+    assert JobRequested is registry.families()["job.requested"]
 
 
 def test_every_older_version_can_be_read() -> None:
@@ -198,3 +203,30 @@ def test_base_class_is_no_event_type() -> None:
     """`Event` stands for all types and is none itself."""
     assert Event not in event_types().values()
     assert {DayEnded, HeartbeatTicked, UserRegistered} <= set(event_types().values())
+
+
+def test_a_member_of_a_family_has_a_type_of_its_own_and_the_familys_class() -> None:
+    asked = JobRequested(job_id=uuid4(), kind="activity-report", parameters={"days": 7})
+    body = encode(announce(asked, source="/test"))
+
+    assert b'"type":"job.requested.activity-report"' in body
+    assert asked == decode(body).data
+    with pytest.raises(InvalidData, match="type: not the one that its data says"):
+        decode(body.replace(b"job.requested.activity-report", b"job.requested.other"))
+
+
+@pytest.mark.parametrize("event_type", ["job.requested", "user.registered.member"])
+def test_a_family_is_no_type_and_a_type_is_no_family(event_type: str) -> None:
+    with pytest.raises(UnknownType):
+        newest(event_type)
+
+
+def test_a_member_must_be_a_field() -> None:
+    with pytest.raises(TypeError, match="member names 'kind', which is not a field"):
+
+        class Bad(Event, type="bad.done", version=1, member="kind"):
+            pass
+
+
+def test_a_chain_of_causes_may_hold_members_of_families() -> None:
+    assert causes.is_chain("user.registered job.requested.activity-report*3 job.ended")

@@ -81,7 +81,7 @@ def test_for_programs_it_is_one_document(run: Run) -> None:
     ("words", "error"),
     [
         (["sms", "--on", "user.regstered"], "No event has the type 'user.regstered': did you mean user.registered"),
-        (["sms", "--on", "UserRegistered"], "did you mean user.registered?"),
+        (["sms", "--on", "UserRegistered"], "did you mean user.registered or user.erased?"),
         (["sms", "--on", "qqqq"], "there are cleaning.ended, "),
         (["sms", "--on", "u" * 300], "No event has the type 'uuuuuuuu"),
         (["sms"], "Say which events it takes: --on user.registered"),
