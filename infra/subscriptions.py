@@ -181,6 +181,10 @@ def _types(to: type[Event] | Iterable[type[Event]]) -> tuple[str, ...]:
     classes = _classes(to)
     if not classes:
         raise ConfigurationError("A consumer listens to at least one event class: @subscribe(…, to=UserRegistered).")
+    for family in (cls for cls in classes if cls is not Event and cls.MEMBER is not None):
+        raise ConfigurationError(
+            f"{family.__name__} is a family of types, whose members have a consumer each: see @job."
+        )
     return (EVERY_TYPE,) if Event in classes else tuple(sorted({cls.TYPE for cls in classes}))
 
 

@@ -67,7 +67,7 @@ def _slow(found: Found) -> Iterable[Finding]:
 
 def _notes(subscriptions: Sequence[Subscription]) -> Iterable[Finding]:
     for each in subscriptions:
-        if each.timeout >= _BROKERS_PATIENCE:
+        if each.timeout >= _BROKERS_PATIENCE and each.job is None:  # a job is handed back in time
             text = f"RabbitMQ takes a message back after 30 minutes, so its timeout of {each.timeout:g} s is too long"
             yield Finding(level="note", about=each.consumer, text=text)
     named = {name for each in subscriptions for name in each.types}

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from events.envelope import Event
+from events.errors import UnknownType
+from events.registry import newest
 from infra import commands
 from infra.adding import checking, explaining
 from infra.adding.checking import Report
@@ -29,14 +32,22 @@ def check(as_json: Json = False) -> int:
 
 def explain(type_: EventType, as_json: Json = False) -> None:
     """Tell who gets events of a type and what becomes of one that fails there, and who announces them."""
-    cls = named(type_)
+    cls = _class_of(type_)
     for module, reason in discover(checking.packages(load().further_consumers)).ignored.items():
         typer.echo(f"ignored: {module}: {reason}", err=True)
-    found = explaining.explain(cls)
+    found = explaining.explain(cls, type_)
     if as_json:
         output.document(found)
     else:
         _tell(found)
+
+
+def _class_of(event_type: str) -> type[Event]:
+    """Of a member of a family, such as the requests for one kind of jobs, it is the family's."""
+    try:
+        return newest(event_type)
+    except UnknownType:
+        return named(event_type)
 
 
 def _tell(found: Explanation) -> None:

@@ -38,16 +38,16 @@ class Explanation(BaseModel):
     places: list[str] = Field(description="Lines of code that make one, where the source is at hand.")
 
 
-def explain(cls: type[Event]) -> Explanation:
-    """All that the code tells about events of this class; the consumers must have been looked for."""
+def explain(cls: type[Event], event_type: str) -> Explanation:
+    """All that the code tells about events of this type; the consumers must have been looked for."""
     subscriptions = recorded()
     return Explanation(
-        type=cls.TYPE,
+        type=event_type,
         version=cls.VERSION,
         about=(cls.__doc__ or "").strip().partition("\n")[0],
         made_in=cls.__module__,
-        takers=[_taker(each) for each in subscriptions if each.takes(cls.TYPE)],
-        publishers=[each.consumer for each in subscriptions if cls.TYPE in (each.publishes or ())],
+        takers=[_taker(each) for each in subscriptions if each.takes(event_type)],
+        publishers=[each.consumer for each in subscriptions if event_type in (each.publishes or ())],
         places=list(_places(cls, ROOT)),
     )
 

@@ -14,7 +14,16 @@ _NAMED = 4
 
 def road(subscription: Subscription) -> list[str]:
     """Its way from the queue to the dead letters, a sentence each."""
-    return [*_handling(subscription), *_trouble(subscription), *_end(subscription)]
+    handling = _handling if subscription.job is None else _working
+    return [*handling(subscription), *_trouble(subscription), *_end(subscription)]
+
+
+def _working(subscription: Subscription) -> Iterator[str]:
+    """Of a kind of jobs: its events are requests, and what is handled is the job."""
+    lane = f"up to {subscription.concurrency} at once in each process for jobs"
+    yield f"Its job is done: {lane}; after {duration(subscription.timeout)} of work it is interrupted, and has failed."
+    yield "A job that was cancelled meanwhile ends without being done; one that another process works on is left to it."
+    yield "After a crash or restart, and each 15 min, it goes on from its last checkpoint, which costs no try."
 
 
 def _handling(subscription: Subscription) -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from events.envelope import Event, event_types
+from infra.adding import job_signatures
+from infra.jobs.kinds import kind_of
 from infra.subscriptions import EVERY_TYPE, Subscription
 
 #: Stand for what a handler is given.
@@ -14,7 +16,10 @@ _EVENT, _CONTEXT = object(), object()
 
 
 def problems(subscription: Subscription) -> list[str]:
-    """What is wrong with a consumer's handler, guard and declared events, a line each."""
+    """What is wrong with a consumer's handler, guard and declared events, or a kind's function, a line each."""
+    if (kind := kind_of(subscription)) is not None:
+        called = _of_calling(kind.handler, job_signatures.given())
+        return [*called, *job_signatures.problems(kind), *_of_published(subscription)]
     return [
         *_of_calling(subscription.handler, _arguments(subscription)),
         *_of_annotations(subscription),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
 
 from events.envelope import Event
 from events.jobs import JobRequested
@@ -73,6 +74,7 @@ def job(  # noqa: PLR0913  # each has a default
         ConfigurationError: the name cannot name a queue or is taken, or an option makes no sense.
     """
     _check(name, parameters, unique)
+    _check_schemas(name, parameters, result)
 
     def record(handler: H) -> H:
         kind = Kind(name, handler, parameters, result, unique, announce)
@@ -99,8 +101,20 @@ def job(  # noqa: PLR0913  # each has a default
 def _check(name: str, parameters: object, unique: object) -> None:
     if unique not in (None, "refuse", "join"):
         raise ConfigurationError(f"{name}: unique is 'refuse' or 'join', or left out.")
-    if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
+    if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)) or parameters is BaseModel:
         raise ConfigurationError(f"{name}: parameters is a Pydantic model, as in parameters=ActivityReport.")
+
+
+def _check_schemas(name: str, parameters: type[BaseModel], result: object) -> None:
+    """Whoever cannot import its module knows the kind by its JSON Schemas alone."""
+    given: dict[str, object] = {"parameters": parameters, "result": result}
+    for role, model in given.items():
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            try:
+                model.model_json_schema(mode="serialization" if role == "result" else "validation")
+            except PydanticUserError as error:
+                reason = error.message.partition("\n")[0]
+                raise ConfigurationError(f"{name}: {role}={model.__name__} has no JSON Schema: {reason}.") from None
 
 
 def _delivered(kind: Kind) -> Handler:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import consumers
 from consumers import __main__ as program
@@ -12,6 +13,7 @@ from events.users import UserRegistered
 from infra import commands, subscriptions
 from infra.adding import explaining
 from infra.adding.roads import road, tries
+from infra.jobs.kinds import Job, job
 from infra.settings import Settings
 from infra.subscriptions import Batch, Retry, Subscription
 
@@ -69,7 +71,7 @@ def test_only_calls_of_the_class_count_as_places(tmp_path: Path, monkeypatch: py
     (tmp_path / "gateway" / "made.py").write_text("# UserRegistered()\nx = UserRegistered\ny = UserRegistered()\n")
     (tmp_path / "gateway" / "broken.py").write_text("UserRegistered(")
     monkeypatch.setattr(explaining, "ROOT", tmp_path)
-    assert ["gateway/made.py:3"] == explaining.explain(UserRegistered).places
+    assert ["gateway/made.py:3"] == explaining.explain(UserRegistered, "user.registered").places
 
 
 def test_the_road_of_trouble_names_every_rule() -> None:
@@ -122,3 +124,15 @@ def test_what_is_never_tried_again_says_so() -> None:
 )
 def test_tries_are_told_in_a_few_words(retry: Retry, words: str) -> None:
     assert words == tries(retry)
+
+
+def test_of_the_requests_for_one_kind_of_jobs_its_one_taker_is_told(run: Run) -> None:
+    class Wanted(BaseModel): ...
+
+    @job("counting", parameters=Wanted)
+    def count(parameters: Wanted, job: Job) -> None: ...
+
+    told = json.loads(run("job.requested.counting", "--json")[1])
+    assert ("job.requested.counting", ["counting"]) == (told["type"], [one["consumer"] for one in told["takers"]])
+    (taker,) = told["takers"]
+    assert "Its job is done: up to 2 at once in each process for jobs; after 1 h of work" in taker["road"][0]
