@@ -14,6 +14,8 @@
     ├── DatabaseUnavailable           the database cannot be reached or is locked for too long
     ├── Busy                          another delivery of the same event is at work
     ├── LeaseLost                     another process has taken the lease over
+    ├── NotStored                     a file of a result is not in the store that is set
+    ├── UnfitResult                   what a job's function gave is not what its kind says
     ├── NotKnown                      an operator named something that does not exist
     │   └── Gone                      it did exist
     ├── NotPossible                   an operator asked for what the present state does not allow
@@ -81,6 +83,14 @@ class Busy(TidingsError):
 
 class LeaseLost(TidingsError):
     """The lease ran out and another process holds it now; what was done under it must not be written."""
+
+
+class NotStored(TidingsError):
+    """A file of a result is not in the store that the settings name."""
+
+
+class UnfitResult(TidingsError):
+    """What a job's function gave, or called a file, does not fit: another try would give the same."""
 
 
 class NotKnown(TidingsError):

@@ -35,6 +35,10 @@ class Retention:
     idempotency: timedelta
     operations: timedelta
     audit: timedelta
+    #: The files of jobs.
+    results: timedelta
+    #: Jobs that are over, once their files are gone.
+    jobs: timedelta
 
 
 def read(text: str) -> timedelta:
@@ -92,6 +96,9 @@ class KeepSettings(BaseModel):
     keep_idempotency: Kept = timedelta(days=7)
     keep_operations: Kept = timedelta(days=90)
     keep_audit: Kept = timedelta(days=365)
+    keep_results: Kept = timedelta(days=7)
+    #: A job stays as long as its result does, too.
+    keep_jobs: Kept = timedelta(days=30)
 
     @field_validator("keep_inbox", "keep_dead_letters")
     @classmethod
@@ -120,4 +127,6 @@ class KeepSettings(BaseModel):
             idempotency=self.keep_idempotency,
             operations=self.keep_operations,
             audit=self.keep_audit,
+            results=self.keep_results,
+            jobs=self.keep_jobs,
         )

@@ -59,6 +59,8 @@ class Settings(KeepSettings, BaseSettings):
     probe_port: int = Field(default=0, ge=0, le=65535)
     #: Where everything that this installation keeps lies.
     state_dir: Path = Path(".tidings")
+    #: Where the files of jobs' results are kept: `file:///folder`. Unset: a folder in the state folder.
+    results_url: str | None = None
     #: Packages with further consumers, joined by commas; their modules are found as those in `consumers/` are.
     consumer_packages: str = ""
     #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
@@ -77,6 +79,13 @@ class Settings(KeepSettings, BaseSettings):
         if value is None or all(_names_host(one, schemes) for one in each(value)):
             return value
         raise PydanticCustomError("url", "it must look like {example}", {"example": example})
+
+    @field_validator("results_url")
+    @classmethod
+    def _is_store(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"file:///[^?#]+", value):
+            return value
+        raise PydanticCustomError("store", "only a folder can keep results yet; it must look like file:///folder")
 
     @field_validator("operator_email")
     @classmethod
@@ -139,6 +148,11 @@ class Settings(KeepSettings, BaseSettings):
         if not self.token_file.exists():
             keep_private(self.token_file, secrets.token_urlsafe(32))
         return self.token_file.read_text().strip()
+
+    @property
+    def results(self) -> str:
+        """URL of the store that keeps the files of jobs' results."""
+        return self.results_url or (self.state_dir.absolute() / "results").as_uri()
 
     @property
     def further_consumers(self) -> tuple[str, ...]:

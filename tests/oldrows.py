@@ -39,6 +39,8 @@ KEPT = Retention(
     idempotency=15 * DAY,
     operations=16 * DAY,
     audit=17 * DAY,
+    results=3 * DAY,
+    jobs=18 * DAY,
 )
 NOTHING_GOES = Retention(**dict.fromkeys(Retention.__dataclass_fields__, FOREVER))
 CONSUMER = "sms"

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.errors import ConfigurationError
 
 #: All that any program of ours puts right into the state folder; the database is several files.
-_KEPT = frozenset({"local.json", "operator-token", "up.lock", "run", "logs", "rabbitmq", "mailbox"})
+_KEPT = frozenset({"local.json", "operator-token", "up.lock", "run", "logs", "rabbitmq", "mailbox", "results"})
 _DATABASE = "tidings.db"
 
 
