@@ -1,8 +1,8 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
+import os
 import secrets
 from contextlib import ExitStack, suppress
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import structlog
@@ -15,14 +15,16 @@ from infra.database.migrations import require_current
 from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
 from infra.discovery import Found
-from infra.errors import BrokerUnavailable, ConfigurationError, TidingsError, TopologyConflict
+from infra.errors import BrokerUnavailable, TidingsError, TopologyConflict
 from infra.mail import Mailer, Templates
 from infra.pausing import Pausing
+from infra.rabbitmq import places
 from infra.rabbitmq.attaching import here
 from infra.rabbitmq.blocking import BlockingPublisher, Consumer
 from infra.rabbitmq.broker import TidingsBroker
+from infra.rabbitmq.signs import Hearing, Telling
 from infra.recovery import composing, keeping
-from infra.recovery.duties import Duties
+from infra.recovery.duties import Duties, Duty
 from infra.recovery.keeping import Keeper
 from infra.recovery.retirement import Retirement
 from infra.relaying import emptying
@@ -82,52 +84,79 @@ def declare(settings: Settings) -> list[str]:
 
 
 def work() -> None:
-    """Put the consumers program together; called by `dramatiq consumers:work` in each worker process."""
+    """Put together what handles events: every consumer but the kinds of jobs, and the duties.
+
+    Called by Dramatiq in each worker process, as in `dramatiq consumers:work`.
+    """
+    _begin("consumers", jobs=False)
+
+
+def work_on_jobs() -> None:
+    """Put together what does jobs, and nothing else, and stands back behind all other processes."""
+    _begin("jobs", jobs=True)
+
+
+def _begin(program: str, *, jobs: bool) -> None:
     settings = load()
-    logs.configure(settings, program="consumers")
+    logs.configure(settings, program=program)
     try:
         faults.arm(settings.fault)
-        _compose(settings)
+        _compose(settings, program, jobs=jobs)
+        if jobs:  # only now: threads that write to the database for others are there, and keep their place in line
+            os.nice(settings.job_niceness)
     except TidingsError as error:
-        _log.critical("consumers cannot start", error=str(error))
+        _log.critical(f"{program} cannot start", error=str(error))
         raise SystemExit(1) from None
 
 
-def _compose(settings: Settings) -> None:
+def _compose(settings: Settings, program: str, *, jobs: bool) -> None:
     found = discover(settings)
     _report(found)
     database = connect(settings.database)
     _record(database)
-    publisher = BlockingPublisher(settings.rabbitmq, name="consumers publisher")
+    publisher = BlockingPublisher(settings.rabbitmq, name=f"{program} publisher")
     broker = TidingsBroker(
         settings.rabbitmq,
         publish=publisher.publish,
         redeclare=lambda: _declare(publisher, database),
+        name=f"tidings {program}",
         grace=GRACE,
     )
-    performers = {**effects.performers(), "mail": _mailer(settings).perform}
-    checks = Checks(database, publisher, Smtp(settings.smtp), broker_was_away=lambda: broker.was_away)
-    provisions = {Settings: settings, Database: database, Checks: checks}
-    deliveries = Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
     broker.on_outcome = _count
-    for subscription in recorded():
+    mine = [each for each in recorded() if (each.job is not None) is jobs]
+    deliveries = _deliveries(settings, database, publisher, broker)
+    for subscription in mine:
         broker.attach(subscription, deliveries.handler(subscription))
-    broker.attach(keeping.subscription(), Keeper(database).keep)
     with suppress(BrokerUnavailable):  # each lane asks for its queue again, until it is there
         _declare(publisher, database)
-    holder = f"consumers {here()} {secrets.token_hex(4)}"
-    duties = composing.duties(database, publisher, recorded(), grace=settings.sweep_grace)
-    duties["silence"] = Silence(database)
-    names = [each.consumer for each in recorded()]
-    duties["retirement"] = Retirement(database, publisher, names, grace=settings.sweep_grace)
-    duties["backfills"] = Backfilling(database, grace=settings.sweep_grace)
-    broker.accompany(Duties(database, duties, holder=holder))
-    pausing = Pausing(database, broker, recorded(), holder=holder)
+    holder = f"{program} {here()} {secrets.token_hex(4)}"
+    if not jobs:
+        broker.attach(keeping.subscription(), Keeper(database).keep)
+        broker.accompany(Duties(database, _duties(settings, database, publisher), holder=holder))
+    pausing = Pausing(database, broker, mine, holder=holder)
     pausing.look()  # before the first message is taken
     broker.accompany(pausing)
     broker.install()
-    server = _probes(settings, broker, database, lambda: found.ignored | pausing.paused)
-    _log.info("consumers ready to start", consumers=len(recorded()), threads=broker.threads, probes=server.server_port)
+    port = _answer_probes(settings, broker, database, lambda: found.ignored | pausing.paused)
+    _log.info(f"{program} ready to start", consumers=len(mine), threads=broker.threads, probes=port)
+
+
+def _deliveries(
+    settings: Settings, database: Database, publisher: BlockingPublisher, broker: TidingsBroker
+) -> Deliveries:
+    performers = {**effects.performers(), "mail": _mailer(settings).perform}
+    checks = Checks(database, publisher, Smtp(settings.smtp), broker_was_away=lambda: broker.was_away)
+    provisions = {Settings: settings, Database: database, Checks: checks}
+    return Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
+
+
+def _duties(settings: Settings, database: Database, publisher: BlockingPublisher) -> dict[str, Duty]:
+    grace = settings.sweep_grace
+    duties = composing.duties(database, publisher, recorded(), grace=grace)
+    duties["silence"] = Silence(database)
+    duties["retirement"] = Retirement(database, publisher, [each.consumer for each in recorded()], grace=grace)
+    duties["backfills"] = Backfilling(database, grace=grace)
+    return duties
 
 
 def _declare(publisher: BlockingPublisher, database: Database) -> None:
@@ -158,18 +187,21 @@ def _topology(database: Database) -> list[Consumer]:
     return [(each.consumer, each.types, each.description) for each in recorded() if each.consumer in names]
 
 
-def _probes(settings: Settings, broker: TidingsBroker, database: Database, notes: probes.Ready) -> ThreadingHTTPServer:
-    stored = Readiness(database)
+def _answer_probes(settings: Settings, broker: TidingsBroker, database: Database, notes: probes.Ready) -> int:
+    """The first process answers for all, where the settings say; each other one for itself, at any free port."""
+    place, stored = places.here(), Readiness(database)
 
     def ready() -> dict[str, str]:
         return _problems(broker) | stored.problems()
 
-    try:
-        return probes.serve(ready, port=settings.probe_port, notes=notes)
-    except ConfigurationError as error:  # `check` found it free: another worker process of ours has it now
-        server = probes.serve(ready, port=0, notes=notes)
-        _log.info("probes of a further worker process", reason=str(error), probes=server.server_port)
-        return server
+    if place.says is None:
+        others = Hearing(place)
+        broker.accompany(others)
+        return probes.serve(
+            lambda: ready() | others.problems, port=settings.probe_port, notes=lambda: notes() | others.notes
+        ).server_port
+    broker.accompany(Telling(place.says, lambda: (ready(), notes())))
+    return probes.serve(ready, port=0, notes=notes).server_port
 
 
 def _problems(broker: TidingsBroker) -> dict[str, str]:

@@ -7,7 +7,9 @@ from infra import commands, logs
 from infra.adding import commands as adding
 from infra.adding import drawing_up, showing
 from infra.backfilling.commands import backfill
+from infra.errors import ConfigurationError
 from infra.rabbitmq import workers
+from infra.rabbitmq.workers import Staff
 from infra.recovery.commands import consumers as verbs
 from infra.recovery.commands import retire, turns
 from infra.settings import load
@@ -20,15 +22,20 @@ app = commands.make("The consumers.")
 @app.callback(invoke_without_command=True)
 def run(
     context: typer.Context,
-    processes: int = typer.Option(1, min=1, max=64, help="Worker processes."),
+    processes: int = typer.Option(1, min=0, max=64, help="Worker processes for events; 0: none here."),
+    job_processes: int = typer.Option(1, min=0, max=64, help="Further ones for jobs alone; 0: none here."),
 ) -> int:
     """Run the consumers until SIGTERM; with a further word, do that instead."""
     if context.invoked_subcommand is not None:
         return 0
+    if processes + job_processes == 0:
+        raise ConfigurationError("There is nothing to run: give --processes or --job-processes at least one.")
     settings = load()
     logs.configure(settings, program="consumers")
     consumers.check(settings)
-    return workers.work("consumers:work", processes=processes)
+    # A fault is injected to see the program end, so then nothing is started again.
+    jobs = Staff("consumers:work_on_jobs", job_processes, replaced=settings.fault is None)
+    return workers.work([Staff("consumers:work", processes), jobs])
 
 
 @app.command()

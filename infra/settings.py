@@ -63,6 +63,8 @@ class Settings(KeepSettings, BaseSettings):
     results_url: str | None = None
     #: Packages with further consumers, joined by commas; their modules are found as those in `consumers/` are.
     consumer_packages: str = ""
+    #: How much the processes that do jobs stand back behind all others: 0 not at all, 19 as far as the system knows.
+    job_niceness: int = Field(default=10, ge=0, le=19)
     #: Seconds after which the sweep sends an event again that neither waits for its consumer nor has reached it.
     sweep_grace: float = Field(default=60.0, gt=0, le=86_400)
     #: Seconds for which something must be found failing, or well again, before it is told: see `infra.watching`.
