@@ -21,6 +21,7 @@ from gateway.event_types import routes as event_types
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
+from gateway.jobs import routes as jobs
 from gateway.methods import HeadAsGet
 from gateway.openapi import ANY_PROBLEM, describe
 from gateway.operations import routes as operations
@@ -45,6 +46,7 @@ _ROUTERS = (
     dead_letters.private,
     operations.private,
     schedules.private,
+    jobs.private,
     audit.private,
     documents.public,
     event_types.public,

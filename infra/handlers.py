@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from sqlmodel import Session
 from structlog.stdlib import BoundLogger
 
-from events.envelope import Event
+from events.envelope import Envelope, Event
 
 T = TypeVar("T")
 
@@ -25,6 +25,14 @@ class Context(Protocol):
     @property
     def event(self) -> Any:
         """What happened."""
+
+    @property
+    def envelope(self) -> Envelope:
+        """The event with all that is known of it: its causes, its trace."""
+
+    @property
+    def consumer(self) -> str:
+        """The durable name of the consumer whose handler this is."""
 
     @property
     def event_id(self) -> str:

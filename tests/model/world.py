@@ -299,7 +299,7 @@ class World:
             return ["sent"] == list(session.connection().execute(query).scalars())
 
     def _handle(self, event: UserRegistered, context: Context) -> None:
-        consumer = context.consumer  # type: ignore[attr-defined]
+        consumer = context.consumer
         if consumer != MAIL:
             row = {"event_id": context.event_id, "consumer": consumer}
             context.session.connection().execute(insert(_JOURNAL), row)
