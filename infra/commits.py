@@ -1,14 +1,18 @@
 """What a delivery writes: the claim of its event, what its handler collected, and what became of its effects."""
 
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
 from infra.context import DeliveryContext
-from infra.database import effects, inbox, outbox
+from infra.database import effects, erasures, inbox, outbox
 from infra.database.engine import Database
 from infra.effects import Intent
 from infra.faults import failpoint
+
+#: A handler that took no longer is not asked for again.
+_QUICK = timedelta(seconds=1)
 
 
 class AlreadyHandled(BaseException):
@@ -25,6 +29,20 @@ def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Ses
     if not inbox.claim(session, delivery):
         raise AlreadyHandled
     return session
+
+
+def require_wanted(session: Session, delivery: inbox.Delivery) -> None:
+    """Undo a handler that took its time, when what its event is about was erased after its claim.
+
+    Only on PostgreSQL can that be, and whoever erases waits for all that had claimed by then; so this keeps no row, but
+    it keeps mails at home. One that was quick has sent its mails by the time that the erasure has begun.
+
+    Raises:
+        AlreadyHandled: it was.
+    """
+    is_slow = datetime.now(UTC) - delivery.begun_at > _QUICK
+    if is_slow and erasures.of(session, [(delivery.event_id, delivery.subject)]):
+        raise AlreadyHandled
 
 
 def write(session: Session, context: DeliveryContext, owner: str) -> None:

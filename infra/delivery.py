@@ -11,7 +11,7 @@ from infra import commits, metrics, tries
 from infra.batching import Batching
 from infra.calling import Calling
 from infra.context import DeliveryContext
-from infra.database import dead_letters, inbox
+from infra.database import dead_letters, erasures, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
 from infra.errors import Busy, DatabaseUnavailable
@@ -46,6 +46,7 @@ class Deliveries:
         self._calling = Calling()
         self._failing = failing or Failing(database)
         self._ordering = Ordering(database)
+        self._erased = erasures.Known(database)
         self._is_stopping = is_stopping
         self._batching = Batching(
             database=database,
@@ -129,10 +130,13 @@ class Deliveries:
     def _handle(self, subscription: Subscription, one: Try) -> Sequence[Intent] | None:
         """Run the handler unless its work is committed already; gives the effects that are still owed.
 
-        None when the consumer does not want the event.
+        None when the consumer does not want the event, or nobody is to have it any more.
 
         A first delivery is not looked up: the claim finds out, at the cost of a handler's run that leaves no trace.
         """
+        if self._erased.has(one.delivery.subject, one.delivery.event_id):
+            self._database.run(partial(inbox.erase, delivery=one.delivery))
+            return None
         entry = None if one.looks_new else self._look(one.delivery)
         if entry is None or not entry.is_through:
             with suppress(commits.AlreadyHandled):
@@ -163,6 +167,7 @@ class Deliveries:
             with metrics.HANDLER.labels(one.consumer).time():
                 self._calling.call(subscription, context)
             if context.has_begun:
+                commits.require_wanted(context.session, one.delivery)
                 commits.write(context.session, context, self._performing.owner)
                 return context.intents
         commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
@@ -183,7 +188,7 @@ class Deliveries:
         """
         again = {number: one for number, one in enumerate(these) if isinstance(one, Try) and one.incoming.redelivered}
         outcomes = self._one_by_one(subscription, again, spell)
-        new = _first_of_each(these)
+        new = self._not_erased(_first_of_each(these))
         if again and spell.is_over:
             return outcomes | dict.fromkeys(new, _LATER)
         batched = self._batching.handle(subscription, new, spell)
@@ -192,6 +197,16 @@ class Deliveries:
             for number, context in batched.committed.items()
         }
         return outcomes | batched.outcomes | _in_turn(effects, spell)
+
+    def _not_erased(self, new: Mapping[int, Try]) -> dict[int, Try]:
+        """Those that are not to be settled alone; while the database is away none of them will be."""
+        with suppress(DatabaseUnavailable):
+            return {
+                number: one
+                for number, one in new.items()
+                if not self._erased.has(one.delivery.subject, one.delivery.event_id)
+            }
+        return dict(new)
 
 
 def _owed_by(context: DeliveryContext) -> Sequence[Intent]:

@@ -83,7 +83,7 @@ class Ordering:
 
     def _too_early(self, delivery: Delivery, types: Sequence[str], place: Place) -> Outcome | None:
         """What becomes of an event that is not to be handled now; None for one whose turn has come."""
-        if place.state in {"handled", "filtered"}:
+        if place.state in inbox.SETTLED:
             return None
         if place.has_ended:
             return self._given_up(delivery, types, place)

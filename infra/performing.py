@@ -1,5 +1,6 @@
 """Effects after the commit: performed once as far as the world outside allows, and marked as soon as they happened."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,9 @@ from infra.effects import Intent, Performer
 from infra.errors import Busy, EffectRefused, EffectUnknown
 from infra.evidence import text_of
 from infra.faults import failpoint
+
+#: Seconds; effects that took longer are looked at again before the next one is performed.
+_QUICK = 1.0
 
 
 class Performing:
@@ -57,13 +61,21 @@ class Performing:
 
     def perform(self, intents: Sequence[Intent]) -> None:
         """Perform all, each marked before the next; the first failure ends it."""
+        began = time.monotonic()
         for intent in intents:
+            if time.monotonic() - began > _QUICK and not self._is_wanted(intent):
+                continue
             if intent.key not in self._unmarked:
                 self._perform_one(intent)
                 self._unmarked.add(intent.key)
                 failpoint("delivery.after-effect", intent.consumer)
             self._database.run(partial(commits.mark_sent, intent=intent, last=intent is intents[-1]))
             self._unmarked.discard(intent.key)
+
+    def _is_wanted(self, intent: Intent) -> bool:
+        """Whether what it is about was not erased while the ones before it were performed."""
+        with self._database.reading() as session:
+            return not effects.is_erased(session, intent)
 
     def _perform_one(self, intent: Intent) -> None:
         performer = self._performers.get(intent.kind)

@@ -52,6 +52,6 @@ def read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
     chain = envelope.causation_types
     if chain is not None and (problem := causes.loop(envelope.type, chain)) is not None:
         return Park("loop", one_line(problem)[:LONGEST_ERROR])
-    now = datetime.now(UTC)
-    delivery = inbox.Delivery(envelope.id, subscription.consumer, incoming.attempt, now, subscription.ordered)
+    now, who = datetime.now(UTC), subscription.consumer
+    delivery = inbox.Delivery(envelope.id, who, incoming.attempt, now, subscription.ordered, envelope.subject)
     return Try(incoming, envelope, delivery)

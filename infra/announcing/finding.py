@@ -30,8 +30,7 @@ def story(session: Session, event_id: str) -> EventStory:
     if waiting := store.find(session, event_id):
         return EventStory(**_envelope(waiting.body), **unpublished(waiting), deliveries=_deliveries(session, event_id))
     if logged := event_log.find(session, event_id):
-        place = published(logged.position, logged.published_at)
-        return EventStory(**_envelope(logged.body), **place, deliveries=_deliveries(session, event_id))
+        return EventStory(**_logged(logged), deliveries=_deliveries(session, event_id))
     raise missing(session, event_id)
 
 
@@ -47,7 +46,7 @@ def missing(session: Session, event_id: str) -> NotKnown:
 def log(session: Session, wanted: event_log.Filter, *, before: int | None, limit: int) -> Sequence[EventItem]:
     """Published events, the last one first, from before this position on."""
     rows = event_log.page(session, wanted, before=before, limit=limit)
-    return [EventItem(**_envelope(row.body), **published(row.position, row.published_at)) for row in rows]
+    return [EventItem(**_logged(row)) for row in rows]
 
 
 def outbox(
@@ -60,6 +59,15 @@ def outbox(
 
 def _deliveries(session: Session, event_id: str) -> list[Delivery]:
     return deliveries.of(session, [event_id]).get(event_id, [])
+
+
+def _logged(row: Any) -> dict[str, Any]:
+    """An event of the log; of one that was erased all that there is."""
+    place = published(row.position, row.published_at)
+    if row.erased_at is None:
+        return _envelope(row.body) | place
+    head = {"id": row.event_id, "type": row.type, "source": "", "time": row.published_at}
+    return head | {"correlation_id": row.event_id, "data": {}, "erased_at": row.erased_at} | place
 
 
 def _envelope(body: str) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class EventItem(EventHead):
     error: str | None = Field(default=None, description="Why the last try failed.")
     position: int | None = Field(default=None, description="Its place in the log, once it is published.")
     published_at: datetime | None = None
+    erased_at: datetime | None = Field(
+        default=None, description="Since when nothing is left of it but that there was one, at this position."
+    )
 
 
 class EventStory(EventItem):

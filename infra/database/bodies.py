@@ -1,4 +1,7 @@
-"""All events that the database holds, as they were written, in slices: log, outbox, dead letters, resends."""
+"""All events that the database holds, as they were written, in slices: log, outbox, dead letters, resends.
+
+Of what was erased the log has no more than its place, which is passed over.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -113,5 +116,5 @@ _SELECTS: dict[Place, Select[Any]] = {
     "dead-letters": select(_LETTER.c.id, _LETTER.c.id, _LETTER.c.type, _LETTER.c.body, _LETTER.c.reason).where(
         _LETTER.c.state.in_(_OPEN)
     ),
-    "log": select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body),
+    "log": select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body).where(_LOG.c.erased_at.is_(None)),
 }

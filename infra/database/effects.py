@@ -20,13 +20,19 @@ _KEY = (
 )
 _INTEND = insert(_EFFECT)
 _UNSENT = (
-    select(_EFFECT).where(_KEY[0], _KEY[1], _EFFECT.c.state != "sent").order_by(_EFFECT.c.ordinal).with_for_update()
+    select(_EFFECT)
+    .where(_KEY[0], _KEY[1], _EFFECT.c.state.not_in(("sent", "erased")))
+    .order_by(_EFFECT.c.ordinal)
+    .with_for_update()
 )
 _OF_EVENT = select(_EFFECT).where(_KEY[0]).order_by(_EFFECT.c.consumer, _EFFECT.c.ordinal)
 _SENT = update(_EFFECT).where(*_KEY).values(state="sent", sent_at=bindparam("at"), error=None)
 _FAILED = (
-    update(_EFFECT).where(*_KEY).values(state=bindparam("now"), error=bindparam("text"), busy_until=bindparam("at"))
+    update(_EFFECT)
+    .where(*_KEY, _EFFECT.c.state != "erased")
+    .values(state=bindparam("now"), error=bindparam("text"), busy_until=bindparam("at"))
 )
+_STATE = select(_EFFECT.c.state).where(*_KEY)
 _FORGET = delete(_EFFECT).where(_KEY[0], _KEY[1])
 _TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), busy_until=bindparam("until"))
 #: How long an effect belongs to the process that began it. One that dies on another machine delays its effects by as
@@ -66,6 +72,11 @@ def mark_failed(session: Session, intent: Intent, error: str, *, unknown: bool) 
     """Write why it did not happen, or that nobody knows whether it did."""
     values = {"now": "unknown" if unknown else "intended", "text": error, "at": datetime.now(UTC)}
     session.connection().execute(_FAILED, {**_key(intent), **values})
+
+
+def is_erased(session: Session, intent: Intent) -> bool:
+    """Whether it is not to happen any more."""
+    return session.connection().execute(_STATE, _key(intent)).scalar() == "erased"
 
 
 def forget(session: Session, keys: Sequence[tuple[str, str]]) -> None:

@@ -34,7 +34,7 @@ _MOVE = (
 _FIND = select(_LOG).where(_LOG.c.event_id == bindparam("event"))
 _AT = (
     select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body)
-    .where(_LOG.c.position.in_(bindparam("positions", expanding=True)))
+    .where(_LOG.c.position.in_(bindparam("positions", expanding=True)), _LOG.c.erased_at.is_(None))
     .order_by(_LOG.c.position)
 )
 _LAST = select(func.coalesce(func.max(_LOG.c.position), 0))
@@ -116,13 +116,13 @@ def find(session: Session, event_id: str) -> EventLog | None:
 
 
 def at(session: Session, positions: Collection[int]) -> list[Logged]:
-    """The events at these positions, in order."""
+    """The events at these positions, in order; of those that were erased nothing is left to give."""
     return [Logged(*row) for row in session.connection().execute(_AT, {"positions": list(positions)})]
 
 
 def page(session: Session, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Any]:
-    """Position, time and body of events, the last published first, from before this position on."""
-    query = select(_LOG.c.position, _LOG.c.published_at, _LOG.c.body).where(*_bounds(session, wanted))
+    """Rows of the log, the last published first, from before this position on."""
+    query = select(_LOG).where(*_bounds(session, wanted))
     equal = {"type": wanted.type, "subject": wanted.subject}
     query = query.where(*(_LOG.c[name] == value for name, value in equal.items() if value is not None))
     if before is not None:

@@ -9,10 +9,12 @@ from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
+from infra.database import erasures
 from infra.database.tables import Inbox, UtcDateTime, table
 
-#: States in which nothing is left to do: its handler is through with all effects, or it did not want the event.
-SETTLED = ("handled", "filtered")
+#: States in which nothing is left to do: its handler is through with all effects, or it did not want the event, or
+#: nobody is to have it any more.
+SETTLED = ("handled", "filtered", "erased")
 _INBOX = table(Inbox)
 _KEY = (_INBOX.c.event_id == bindparam("event"), _INBOX.c.consumer == bindparam("who"))
 _LOOK = select(_INBOX.c.state, _INBOX.c.handled_at).where(*_KEY)
@@ -21,6 +23,7 @@ _OWE = update(_INBOX).where(*_KEY).values(state="committed")
 _SETTLE = update(_INBOX).where(*_KEY, _INBOX.c.state.not_in(SETTLED)).values(state="handled", error=None, retry_at=None)
 _REOPEN = update(_INBOX).where(*_KEY).values(state="retrying", attempts=0, retry_at=bindparam("now", type_=UtcDateTime))
 _FORGET = delete(_INBOX).where(*_KEY)
+_ERASE = update(_INBOX).where(*_KEY).values(state="erased")
 _REOPEN_DEAD = _REOPEN.where(_INBOX.c.state == "dead")
 _REOPEN_ALL = _REOPEN.values(handled_at=None)
 
@@ -36,6 +39,8 @@ class Delivery:
     begun_at: datetime
     #: Of an ordered consumer: once dead it stays so but for a replay, as the next one of its subject may be at work.
     ordered: bool = False
+    #: What the event is about.
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +64,42 @@ def look(session: Session, event_id: str, consumer: str) -> Entry | None:
 
 
 def claim(session: Session, delivery: Delivery, *, owes_effects: bool = False) -> bool:
-    """Write, in the handler's transaction, that its work is done; False when another delivery already did it."""
+    """Write, in the handler's transaction, that its work is done.
+
+    False when another delivery already did it, or what the event is about was erased meanwhile.
+    """
     state = "committed" if owes_effects else "handled"
     values = {**_values(delivery), "state": state, "handled_at": datetime.now(UTC), "error": None}
+    values["subject_key"] = erasures.key_of(delivery.subject)
     return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
 
 
 def filter_out(session: Session, delivery: Delivery) -> bool:
     """Settle an event that its consumer does not want; False when another delivery was through with it before."""
-    values = {**_values(delivery), "state": "filtered", "handled_at": datetime.now(UTC), "error": None}
-    return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
+    return _settled_as("filtered", session, delivery)
+
+
+def erase(session: Session, delivery: Delivery) -> bool:
+    """Settle an event that nobody is to have any more; False when its handler was through with it before."""
+    return _settled_as("erased", session, delivery)
 
 
 def claim_new(session: Session, deliveries: Sequence[Delivery], unwanted: Sequence[Delivery] = ()) -> set[str]:
     """Claim first deliveries of one consumer, all in one statement, and settle those that it does not want.
 
-    Gives the ids of those that nobody had.
+    Gives the ids of those that nobody had, and that are not about what was erased.
     """
     ended = {"handled_at": datetime.now(UTC), "error": None}
     rows = [{**_values(each), "state": "handled", **ended} for each in deliveries]
     rows += [{**_values(each), "state": "filtered", **ended} for each in unwanted]
-    return set(session.connection().execute(_STATEMENTS[session.connection().dialect.name][2], rows).scalars())
+    connection = session.connection()
+    claimed = set(connection.execute(_STATEMENTS[connection.dialect.name][2], rows).scalars())
+    # After the claim: whoever erases waits for those that have claimed something by then.
+    erased = erasures.of(session, [(each.event_id, each.subject) for each in deliveries])
+    dropped = [each for each in deliveries if (each.event_id, each.subject) in erased and each.event_id in claimed]
+    if dropped:
+        connection.execute(_ERASE, [{"event": each.event_id, "who": each.consumer} for each in dropped])
+    return claimed - {each.event_id for each in dropped}
 
 
 def owe_effects(session: Session, event_id: str, consumer: str) -> None:
@@ -127,6 +147,11 @@ def of_event(session: Session, event_id: str) -> list[Inbox]:
     return [Inbox(**row._mapping) for row in rows]  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
+def _settled_as(state: str, session: Session, delivery: Delivery) -> bool:
+    values = {**_values(delivery), "state": state, "handled_at": datetime.now(UTC), "error": None, "subject_key": ""}
+    return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
+
+
 def _values(delivery: Delivery) -> dict[str, Any]:
     return {
         "event_id": delivery.event_id,
@@ -137,7 +162,9 @@ def _values(delivery: Delivery) -> dict[str, Any]:
 
 
 def _claim(insert: Any, *conditions: Any) -> Any:
-    new = insert(_INBOX)
+    names = ("event_id", "consumer", "state", "attempts", "first_at", "handled_at", "error")
+    row = select(*(bindparam(name, type_=_INBOX.c[name].type) for name in names)).where(~erasures.IS_ERASED)
+    new = insert(_INBOX).from_select(names, row)
     return new.on_conflict_do_update(
         index_elements=["event_id", "consumer"],
         set_={name: new.excluded[name] for name in ("state", "attempts", "handled_at", "error")} | {"retry_at": None},

@@ -14,8 +14,8 @@ from infra.database.tables import Inbox, Subscription, table
 _LETTER, _INBOX, _SUBSCRIPTION = table(DeadLetter), table(Inbox), table(Subscription)
 _FRAME = re.compile(r"(.*):\d+( in .*)")
 _SAME = ("consumer", "type", "reason", "subject", "fingerprint", "event_id")
-#: States that an operator or a replay has ended.
-CLOSED = ("handled", "discarded", "superseded")
+#: States that an operator, a replay or an erasure has ended.
+CLOSED = ("handled", "discarded", "superseded", "erased")
 #: The letter's event is what its key says it is: not merely an id that stands in a body which is no event.
 IS_OF_EVENT = _LETTER.c.key == _LETTER.c.consumer + "/" + _LETTER.c.event_id
 #: Its consumer is through with the event, by whatever way.

@@ -48,7 +48,8 @@ class DeadLetter(SQLModel, table=True):
     version: str
     #: The message as it came.
     body: bytes = Field(sa_type=LargeBinary)
-    #: `waiting`, `queued` (an operation will replay it), `replaying`, `handled`, `discarded`, `superseded` (edited).
+    #: `waiting`, `queued` (an operation will replay it), `replaying`, `handled`, `discarded`, `superseded` (edited),
+    #: `erased`.
     state: str
     #: The operation that replays it, until that has counted how it ended.
     operation_id: str | None = None

@@ -34,7 +34,7 @@ _WAIT = (
 _OPEN = (
     select(_LOG)
     .join(_UNSETTLED, _UNSETTLED.c.position == _LOG.c.position)
-    .where(_UNSETTLED.c.consumer == WHO, ~settled(_LOG.c.event_id))
+    .where(_UNSETTLED.c.consumer == WHO, _LOG.c.erased_at.is_(None), ~settled(_LOG.c.event_id))
     .order_by(_LOG.c.position)
     .limit(_MOST)
 )

@@ -44,10 +44,12 @@ def _is_kept(event_id: ColumnElement[Any], who: ColumnElement[str] = WHO) -> Col
 
 _RANGE = (_LOG.c.position > bindparam("after", type_=BIG), _LOG.c.position <= bindparam("end", type_=BIG))
 _OF_TYPE = _LOG.c.type == bindparam("type")
-_OPEN = with_inbox(_LOG, bindparam("never", None, UtcDateTime)).where(*_RANGE)
+#: Nobody is to have what was erased, so it counts as settled.
+_IS_THERE = _LOG.c.erased_at.is_(None)
+_OPEN = with_inbox(_LOG, bindparam("never", None, UtcDateTime)).where(*_RANGE, _IS_THERE)
 _OPEN_OF_TYPE = _OPEN.where(_OF_TYPE)
 _OLDEST = (func.count(), func.min(_LOG.c.position), func.min(_LOG.c.published_at, type_=UtcDateTime))
-_SUMMARY = select(*_OLDEST).where(*_RANGE, ~settled(_LOG.c.event_id))
+_SUMMARY = select(*_OLDEST).where(*_RANGE, _IS_THERE, ~settled(_LOG.c.event_id))
 _SUMMARY_OF_TYPE = _SUMMARY.where(_OF_TYPE)
 _END = (
     select(_LOG.c.position)

@@ -29,7 +29,7 @@ _STATE = case(
 _IN_OUTBOX = select(_STATE.label("state"), func.count()).where(_OUTBOX.c.type == _TYPE).group_by("state")
 _LAST = (
     select(_LOG.c.position, _LOG.c.published_at, _LOG.c.body)
-    .where(_LOG.c.type == _TYPE)
+    .where(_LOG.c.type == _TYPE, _LOG.c.erased_at.is_(None))
     .order_by(_LOG.c.position.desc())
     .limit(bindparam("most"))
 )
@@ -52,7 +52,7 @@ def _states(source: Any) -> Select[Any]:
     return (
         select(mine.c.state, func.count())
         .select_from(source.outerjoin(mine, is_mine))
-        .where(_LOG.c.type == _TYPE, ~settled(_LOG.c.event_id))
+        .where(_LOG.c.type == _TYPE, _LOG.c.erased_at.is_(None), ~settled(_LOG.c.event_id))
         .group_by(mine.c.state)
     )
 

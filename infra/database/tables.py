@@ -1,7 +1,7 @@
 """The schema: the road of an event. Ids are text, times are UTC; hot paths insert with SQLAlchemy Core.
 
 What goes wrong and is put right is in `recovery_tables`, the timetable in `schedule_tables`, what consumers need beside
-the inbox in `consumer_tables`, jobs in `job_tables`.
+the inbox in `consumer_tables`, jobs in `job_tables`, who is erased in `erasure_tables`.
 """
 
 from datetime import UTC, datetime
@@ -106,6 +106,8 @@ class EventLog(SQLModel, table=True):
     subject: str | None = None
     body: str = Field(sa_type=Text)
     published_at: datetime = Field(sa_type=UtcDateTime)
+    #: Since when nothing is left of it but that there was one: its body is empty then, and its subject unknown.
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Inbox(SQLModel, table=True):
@@ -116,7 +118,7 @@ class Inbox(SQLModel, table=True):
     event_id: str = Field(primary_key=True)
     consumer: str = Field(primary_key=True)
     #: `retrying` (failed, comes back), `committed` (the handler is through, effects are not), `handled`,
-    #: `filtered` (its consumer did not want it), `dead`.
+    #: `filtered` (its consumer did not want it), `dead`, `erased` (nobody is to have it any more).
     state: str
     attempts: int
     first_at: datetime = Field(sa_type=UtcDateTime)
@@ -142,7 +144,7 @@ class Effect(SQLModel, table=True):
     arguments: dict[str, Any] = Field(sa_type=JSON)
     #: Sent along so that the other side can recognise a second try; a mail's Message-ID.
     key: str
-    #: `intended`, `sent`, or `unknown` (the other side may have taken it, and no answer came).
+    #: `intended`, `sent`, `unknown` (the other side may have taken it, and no answer came), or `erased`: never done.
     state: str
     #: The process that performs it, and until when nobody else may, unless that one says that it failed.
     owner: str

@@ -15,6 +15,7 @@ from sqlalchemy import BindParameter, ColumnElement, String, and_, bindparam, ca
 from sqlmodel import Session
 
 from infra.database.consumer_tables import Backfill
+from infra.database.inbox import SETTLED
 from infra.database.recovery_tables import DeadLetter, Operation, Unsettled
 from infra.database.tables import BIG, EventLog, Inbox, Outbox, Subscription, table
 from infra.subscriptions import EVERY_TYPE
@@ -24,7 +25,7 @@ _LETTER, _UNSETTLED = table(DeadLetter), table(Unsettled)
 _BACKFILL, _OPERATION = table(Backfill), table(Operation)
 _KEPT, _BEFORE_IT = _LETTER.alias(), _LOG.alias()
 #: Inbox states of an event that lets the next one of its subject go.
-ENDED = ("handled", "filtered", "dead")
+ENDED = ("handled", "filtered", "erased", "dead")
 #: Events of one subject that one statement looks at.
 _PAGE = 200
 _WHO: BindParameter[str] = bindparam("who", type_=String)
@@ -62,7 +63,7 @@ class Place:
     @property
     def is_kept(self) -> bool:
         """It was given up, and waits for an operator or was closed by one."""
-        return self.letter not in {None, "replaying", "handled"} and self.state not in {"handled", "filtered"}
+        return self.letter not in {None, "replaying", "handled"} and self.state not in SETTLED
 
     @property
     def has_ended(self) -> bool:

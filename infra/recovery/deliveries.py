@@ -21,12 +21,13 @@ _LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position, _LOG.c.published
 _RECORDS = select(_INBOX).where(_INBOX.c.event_id.in_(_THESE)).order_by(_INBOX.c.consumer)
 _EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFECT.c.ordinal)
 #: Inbox states that the operator sees by the same name.
-_SAME = frozenset({"retrying", "handled", "filtered", "dead"})
+_SAME = frozenset({"retrying", "handled", "filtered", "erased", "dead"})
 
-State = Literal["pending", "handled", "filtered", "retrying", "dead", "paused", "waiting"]
+State = Literal["pending", "handled", "filtered", "erased", "retrying", "dead", "paused", "waiting"]
 
 STATES = (
     "filtered: its consumer did not want it (`where=`), so nothing is left to do; "
+    "erased: what it is about was erased before it was handled, and nobody gets it any more; "
     "paused: it waits for its consumer, which is paused, see `/consumers`; "
     "waiting: its consumer takes the events of one subject in their order, and an earlier one has not ended, see "
     "`/consumers/{name}/waiting`."
@@ -37,7 +38,7 @@ class EffectView(BaseModel, from_attributes=True):
     """Something outside the database that a handler intended, such as a mail."""
 
     kind: str
-    state: Literal["intended", "sent", "unknown"]
+    state: Literal["intended", "sent", "unknown", "erased"]
     key: str = Field(description="What the other side knows it by; a mail's Message-ID.")
     sent_at: datetime | None
     error: str | None

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 from sqlmodel import Session
 
 from infra import metrics
-from infra.database import dead_letters, event_log, outbox, releases, waiting
+from infra.database import dead_letters, erasures, event_log, inbox, outbox, releases, waiting
 from infra.database.engine import Database
 from infra.database.letters import Letter
 from infra.errors import DatabaseUnavailable
@@ -81,12 +82,22 @@ class Keeper:
 
 def _write(session: Session, *, dead: Sequence[Dead]) -> list[Letter]:
     keys = dead_letters.keys_of(session, [one.replayed for one in dead if one.replayed is not None])
-    letters = [_known(session, one, keys) for one in dead]
+    letters = _wanted(session, [_known(session, one, keys) for one in dead])
     ids = [dead_letters.keep(session, letter) for letter in letters]
     dead_letters.close_already_handled(session, ids)
     dead_letters.tell_inbox(session, ids)
     failpoint("keeper.before-commit")
     return letters
+
+
+def _wanted(session: Session, letters: Sequence[Letter]) -> list[Letter]:
+    """Those that are not about what was erased: of these nothing is kept."""
+    erased = erasures.of(session, [(letter.event_id, letter.subject) for letter in letters])
+    gone = [letter for letter in letters if (letter.event_id, letter.subject) in erased]
+    for letter in gone:
+        if letter.event_id is not None:
+            inbox.erase(session, inbox.Delivery(letter.event_id, letter.consumer, letter.attempts, datetime.now(UTC)))
+    return [letter for letter in letters if letter not in gone]
 
 
 def _known(session: Session, one: Dead, keys: dict[tuple[str, str], str]) -> Letter:

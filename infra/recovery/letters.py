@@ -11,6 +11,7 @@ from infra.errors import NotKnown, NotPossible
 _ENDS = {
     "handled": "its event is handled",
     "discarded": "it was discarded",
+    "erased": "what it was about was erased",
     "superseded": "an edited event took its place",
 }
 

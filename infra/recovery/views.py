@@ -11,7 +11,7 @@ from events.envelope import MAX_BYTES
 from events.errors import NotJson
 from infra.database.recovery_tables import DeadLetter, Operation
 
-LetterState = Literal["waiting", "queued", "replaying", "handled", "discarded", "superseded"]
+LetterState = Literal["waiting", "queued", "replaying", "handled", "discarded", "superseded", "erased"]
 Reason = Literal[
     "handler-error", "not-json", "unknown-type", "newer-version", "invalid-data", "too-large", "too-old",
     "delivery-limit", "loop", "skipped", "retired",

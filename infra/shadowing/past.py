@@ -20,6 +20,7 @@ _SLICE = 100
 _NEXT = (
     select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body)
     .where(_LOG.c.position > bindparam("after", type_=BIG), _LOG.c.position <= bindparam("until", type_=BIG))
+    .where(_LOG.c.erased_at.is_(None))
     .order_by(_LOG.c.position)
     .limit(_SLICE)
 )

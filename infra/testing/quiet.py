@@ -15,7 +15,7 @@ from infra.subscriptions import Subscription
 
 _LOG, _INBOX, _LETTER, _WAITING = table(EventLog), table(Inbox), table(DeadLetter), table(Waiting)
 Pair = tuple[str, str]
-_FINE = frozenset({"handled", "filtered"})
+_FINE = frozenset({"handled", "filtered", "erased"})
 
 
 def pending(
@@ -49,7 +49,7 @@ def logged(session: Session) -> int:
 
 
 def _of_log(session: Session, cast: Sequence[Subscription]) -> Iterable[Pair]:
-    for row in session.connection().execute(select(_LOG.c.event_id, _LOG.c.type)):
+    for row in session.connection().execute(select(_LOG.c.event_id, _LOG.c.type).where(_LOG.c.erased_at.is_(None))):
         yield from ((row.event_id, each.consumer) for each in cast if each.takes(row.type))
 
 

@@ -24,6 +24,6 @@ def state(session: Session, event_id: str, consumer: str) -> str:
 def events(session: Session) -> list[Envelope]:
     """All events: first those that were published, as they were, then those that wait, as they will be."""
     run = session.connection().execute
-    logged = run(select(_LOG.c.body).order_by(_LOG.c.position)).scalars()
+    logged = run(select(_LOG.c.body).where(_LOG.c.erased_at.is_(None)).order_by(_LOG.c.position)).scalars()
     waiting = run(select(_OUTBOX.c.body).order_by(*ORDER)).scalars()
     return [decode(body.encode()) for body in (*logged, *waiting)]

@@ -9,12 +9,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from infra.database import consumer_tables, job_tables, recovery_tables, schedule_tables, tables
+from infra.database import consumer_tables, erasure_tables, job_tables, recovery_tables, schedule_tables, tables
 from infra.database.engine import Database, connect
 from infra.errors import ConfigurationError
 
 #: The modules that describe the schema.
-SCHEMA = (tables, recovery_tables, schedule_tables, consumer_tables, job_tables)
+SCHEMA = (tables, recovery_tables, schedule_tables, consumer_tables, job_tables, erasure_tables)
 #: Any number, the same in every program: the advisory lock under which PostgreSQL is migrated.
 _LOCK = 7_302_216
 #: PostgreSQL's SQLSTATE `insufficient_privilege`.

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import infra.database.erasure_tables
 import infra.database.job_tables
 import infra.database.recovery_tables
 import infra.database.schedule_tables  # noqa: F401  # these fill the metadata, as `tables` does

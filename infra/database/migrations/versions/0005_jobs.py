@@ -1,4 +1,4 @@
-"""Jobs: what is asked for, how far it has come, and the files that are its result."""
+"""Jobs: what is asked for, how far it has come, its result's files; and who is erased."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,10 +16,14 @@ def upgrade() -> None:
     """Make the tables."""
     _jobs()
     _files()
+    _erasures()
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_table("erasure")
+    with op.batch_alter_table("event_log") as log:
+        log.drop_column("erased_at")
     op.drop_table("job_file")
     op.drop_table("job")
 
@@ -75,3 +79,16 @@ def _files() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("job_file_expiry", "job_file", ["expires_at"])
+
+
+def _erasures() -> None:
+    op.add_column("event_log", sa.Column("erased_at", TIME))
+    op.create_table(
+        "erasure",
+        sa.Column("key", sa.String(), primary_key=True),
+        sa.Column("subject", sa.String()),
+        sa.Column("begun_at", TIME, nullable=False),
+        sa.Column("announced", sa.String()),
+        sa.Column("again_at", TIME),
+        sqlite_with_rowid=False,
+    )

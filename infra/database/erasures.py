@@ -1,0 +1,113 @@
+"""Erasures: subjects that nothing is to be kept of any more, and whether a subject is one of them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
+
+from infra.database.engine import Database
+from infra.database.erasure_tables import Erasure
+from infra.database.tables import UtcDateTime, table
+
+#: Seconds for which a process goes by what it knew of erasures: so long after one began, at most, a handler may still
+#: be called with an event of that subject. It cannot commit: the claim looks itself.
+KNOWN_FOR = 2.0
+#: Id of an event, and its subject.
+About = tuple[str | None, str | None]
+_ERASURE = table(Erasure)
+_THIS = _ERASURE.c.key == bindparam("subject_key")
+#: Parameters `subject_key` and `event_id`: the subject is erased, and this is not the event that says so.
+IS_ERASED = exists().where(_THIS, func.coalesce(_ERASURE.c.announced, "") != bindparam("event_id"))
+_ALL = select(_ERASURE.c.key, _ERASURE.c.announced)
+_THESE = _ALL.where(_ERASURE.c.key.in_(bindparam("keys", expanding=True)))
+_FIND = select(_ERASURE).where(_THIS)
+_DUE = select(_ERASURE.c.subject).where(
+    _ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None)
+)
+_ANNOUNCE = update(_ERASURE).where(_THIS).values(announced=bindparam("event"))
+_END = update(_ERASURE).where(_THIS).values(subject=None, again_at=None)
+
+
+def key_of(subject: str | None) -> str:
+    """What a subject is called here; there is none for no subject."""
+    return "" if subject is None else sha256(f"erased {subject}".encode()).hexdigest()
+
+
+def begin(session: Session, subject: str, again_at: datetime) -> None:
+    """From the commit on nothing of this subject is handled, and what was handled by then is to be looked for again."""
+    row = {"key": key_of(subject), "subject": subject, "begun_at": datetime.now(UTC), "again_at": again_at}
+    connection = session.connection()
+    connection.execute(_BEGIN[connection.dialect.name], row)
+
+
+def find(session: Session, subject: str) -> Erasure | None:
+    """The one of a subject."""
+    row = session.connection().execute(_FIND, {"subject_key": key_of(subject)}).one_or_none()
+    return None if row is None else Erasure(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
+
+
+def announce(session: Session, subject: str, event_id: str) -> None:
+    """Let this one event of the subject through: it tells others."""
+    session.connection().execute(_ANNOUNCE, {"subject_key": key_of(subject), "event": event_id})
+
+
+def due(session: Session, now: datetime) -> list[str]:
+    """Subjects that are to be looked for once more."""
+    return list(session.connection().execute(_DUE, {"now": now}).scalars())
+
+
+def end(session: Session, subject: str) -> None:
+    """Forget what the subject is called: it was looked for the last time."""
+    session.connection().execute(_END, {"subject_key": key_of(subject)})
+
+
+def of(session: Session, events: Iterable[About]) -> set[About]:
+    """Which of these events, each with its subject, are about a subject that is erased."""
+    keys = {one: key_of(one[1]) for one in events if one[1] is not None}
+    if not keys:
+        return set()
+    found = _announced(session.connection().execute(_THESE, {"keys": sorted(set(keys.values()))}))
+    return {one for one, key in keys.items() if key in found and found[key] != one[0]}
+
+
+class Known:
+    """What a process knows of erasures, looked up every other second at most: asking costs nothing."""
+
+    def __init__(self, database: Database, *, known_for: float = KNOWN_FOR) -> None:
+        self._database = database
+        self._known_for = known_for
+        self._found: Mapping[str, str | None] = {}
+        self._until = 0.0
+
+    def has(self, subject: str | None, event_id: str) -> bool:
+        """Whether this event is about a subject that was erased.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        if subject is None:
+            return False
+        if time.monotonic() >= self._until:
+            self._until = time.monotonic() + self._known_for  # whoever asks meanwhile goes by what was known before
+            with self._database.reading() as session:
+                self._found = _announced(session.connection().execute(_ALL))
+        return bool(self._found) and self._found.get(key_of(subject), event_id) != event_id
+
+
+def _announced(rows: Iterable[Any]) -> dict[str, str | None]:
+    return {row.key: row.announced for row in rows}
+
+
+def _beginning(insert: Any) -> Any:
+    new = insert(_ERASURE)
+    return new.on_conflict_do_update(
+        index_elements=["key"], set_={"subject": new.excluded.subject, "again_at": new.excluded.again_at}
+    )
+
+
+_BEGIN = {name: _beginning(dialect.insert) for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))}
