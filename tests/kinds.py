@@ -58,3 +58,8 @@ def subscription(
 def declare(database: Database, *subscriptions: Subscription) -> None:
     """Have these kinds recorded; without any, the report."""
     database.run(lambda session: consumers.declare(session, subscriptions or [subscription()]))
+
+
+def plain(name: str) -> Subscription:
+    """A consumer that is no kind of jobs."""
+    return Subscription(consumer=name, types=("user.registered",), handler=lambda event, context: None)

@@ -44,6 +44,7 @@ _MESSAGES = {
     "required": "This is required.",
     "additionalProperties": "There is no such field; is it a typing error?",
 }
+_NONE_OF_THEM = "This fits none of the forms that the kind takes."
 _ARTICLES = {"array": "an", "integer": "an", "object": "an", "null": ""}
 
 
@@ -174,7 +175,7 @@ def _misfits(error: ValidationError) -> Iterator[Misfit]:
         for each in said["unexpected"]:
             yield (*place, each), "extra_forbidden", _MESSAGES[name]
     else:
-        yield place, name, _message(name, said)
+        yield place, name, _NONE_OF_THEM if name in {"anyOf", "oneOf"} else _message(name, said)
 
 
 def _nearest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[ValidationError]:
