@@ -79,7 +79,7 @@ class Worker:
             "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"
         }
         began = time.monotonic()
-        self.program = Program(["consumers"], environment, folder / "consumers.log")
+        self.program = Program(["consumers", "--job-processes", "0"], environment, folder / "consumers.log")
         until(lambda: self._is_ready(port), seconds=60, what=f"readiness ({self.program.log})")
         print(f"READY after {time.monotonic() - began:.1f} s")  # noqa: T201
 

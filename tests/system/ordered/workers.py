@@ -55,7 +55,8 @@ class Workers:
         }
         self._folder = folder
         probe = f"http://{LOOPBACK}:{port}/readyz"
-        self.program = Program(("consumers", "--processes", "2"), self._environment, folder / "consumers.log", probe)
+        command = ("consumers", "--processes", "2", "--job-processes", "0")
+        self.program = Program(command, self._environment, folder / "consumers.log", probe)
         self._declare(probe)
 
     @contextlib.contextmanager
