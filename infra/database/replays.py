@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from events import causes
 from infra.database import dead_letters, effects, inbox, resends
+from infra.database.job_leases import at_present, held
 from infra.database.letters import ALREADY_HANDLED, HAS_CONSUMER, IS_OF_EVENT
 from infra.database.recovery_tables import DeadLetter, Emptied, Resend
 from infra.database.resends import Addressed
@@ -58,7 +59,7 @@ _QUEUE_WAS_LOST = exists().where(
 _LONG_ON_ITS_WAY = (
     update(_LETTER)
     .where(_LETTER.c.state == "replaying", _LETTER.c.replayed_at < bindparam("recently", type_=UtcDateTime))
-    .where(_NOT_WAITING)
+    .where(_NOT_WAITING, ~held(_LETTER.c.event_id, _LETTER.c.consumer))
 )
 _CLOSE_HANDLED = _LONG_ON_ITS_WAY.where(ALREADY_HANDLED).values(
     state="handled", closed_at=bindparam("now", type_=UtcDateTime), closed_with="handled by another delivery"
@@ -92,7 +93,7 @@ def bring_back(session: Session, now: datetime) -> list[str]:
 
     If the replay comes to its end all the same it closes its letter, or the letter waits with a newer failure.
     """
-    query = {"now": now, "recently": now - AFTER_A_LOSS, "long_ago": now - LONGEST}
+    query = {"now": now, "recently": now - AFTER_A_LOSS, "long_ago": now - LONGEST, **at_present()}
     session.connection().execute(_CLOSE_HANDLED, query)
     lost = list(session.connection().execute(_BRING_BACK, query).scalars())
     for ids in _in_portions(lost):

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.consumer_tables import Waiting
+from infra.database.job_leases import at_present, held
 from infra.database.recovery_tables import Resend, Unsettled
 from infra.database.settling import WHO, Open, Summary, settled, with_inbox
 from infra.database.tables import Inbox, UtcDateTime, table
@@ -44,6 +45,7 @@ _LOST = with_inbox(_UNSETTLED, _UNSETTLED.c.resent_at).where(
     ),
     ~_ON_ITS_WAY,
     ~_WAITS,
+    ~held(_UNSETTLED.c.event_id, WHO),
 )
 _THESE = _UNSETTLED.c.position.in_(bindparam("positions", expanding=True))
 _REMOVE = delete(_UNSETTLED).where(_MINE, _THESE)
@@ -98,12 +100,13 @@ def settled_now(session: Session, consumer: str) -> list[int]:
 
 
 def lost(session: Session, consumer: str, before: Before) -> list[Open]:
-    """Those that are in none of the places where they should be, and neither on their way already nor waiting.
+    """Those that are in none of the places where they should be, nor on their way already, nor waiting, nor in hand.
 
     Of one that waits in a tier all that is known is that some tier lost what it had.
     """
     places = {name: getattr(before, name) for name in ("published", "queued", "delayed", "parked")}
-    return [Open(*row) for row in session.connection().execute(_LOST, {"who": consumer, **places})]
+    query = {"who": consumer, **places, **at_present()}
+    return [Open(*row) for row in session.connection().execute(_LOST, query)]
 
 
 def add(session: Session, consumer: str, rows: Sequence[Open]) -> None:

@@ -16,7 +16,8 @@ def duties(
     database: Database, broker: Broker, subscriptions: Iterable[Subscription], *, grace: float
 ) -> dict[str, Duty]:
     """All of them, by name; `grace` is the sweep's, in seconds."""
-    timeouts = {each.consumer: each.timeout for each in subscriptions}
+    # Of a job the sweep need not know how long it may take: one that is at work has a lease, and is left alone.
+    timeouts = {each.consumer: each.timeout for each in subscriptions if each.job is None}
     return {
         "operations": Operating(database),
         "replays": Returning(database),
