@@ -53,10 +53,19 @@ def run(configured: Settings) -> None:
         database.close()
 
 
+class _Server(uvicorn.Server):
+    """Sends those away who only watch before it waits for requests to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self.config.app.state.watching.end()  # type: ignore[union-attr]  # it is ours, below
+        await super().shutdown(sockets)
+
+
 def _serve(configured: Settings, database: Database, broker: str, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     _log.info("listening", address=f"http://{host}:{port}")
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             create_app(configured, database, Publishing(database, broker, program="gateway")),
             loop="uvloop",

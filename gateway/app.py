@@ -21,7 +21,9 @@ from gateway.event_types import routes as event_types
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
+from gateway.jobs import results, stream
 from gateway.jobs import routes as jobs
+from gateway.jobs.watching import Watching
 from gateway.methods import HeadAsGet
 from gateway.openapi import ANY_PROBLEM, describe
 from gateway.operations import routes as operations
@@ -30,6 +32,7 @@ from gateway.relaying import Relaying
 from gateway.schedules import routes as schedules
 from gateway.users import routes as users
 from infra.database.engine import Database
+from infra.jobs import storing
 from infra.relaying import publishing
 from infra.settings import Settings
 
@@ -47,6 +50,8 @@ _ROUTERS = (
     operations.private,
     schedules.private,
     jobs.private,
+    results.private,
+    stream.private,
     audit.private,
     documents.public,
     event_types.public,
@@ -73,6 +78,8 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
     app.state.database = database
     app.state.token = settings.token.encode()
     app.state.documents = Documents(settings)
+    app.state.results = storing.store(settings.results)
+    app.state.watching = Watching(database)
     app.state.readiness = Readiness(database, relay)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     for router in _ROUTERS:

@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: What FastAPI serves and does not describe: the documentation.
 _UNDESCRIBED = frozenset({"GET"})
+#: Key in the scope of a request.
+_HEAD = "tidings.head"
 
 
 def allowed(app: FastAPI, path: str) -> list[str]:
@@ -23,6 +25,11 @@ def _table(app: FastAPI) -> list[tuple[re.Pattern[str], frozenset[str]]]:
         (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), frozenset(method.upper() for method in operations))
         for path, operations in app.openapi()["paths"].items()
     ]
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether a request that looks like a GET is a HEAD, so that a long body need not be made."""
+    return bool(scope.get(_HEAD))
 
 
 class HeadAsGet:
@@ -42,4 +49,4 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, without_body)
+        await self.app({**scope, "method": "GET", _HEAD: True}, receive, without_body)

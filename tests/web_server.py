@@ -1,6 +1,8 @@
 """An application behind a real uvicorn in a thread, and a client that sends the bytes it is told to."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import Self
@@ -39,6 +41,13 @@ class WebServer:
         self._server.should_exit = True
         self._thread.join(10)
         self._socket.close()
+
+    @contextmanager
+    def connected(self, request: bytes) -> Iterator[socket.socket]:
+        """A connection over which this was sent, for a client that reads as it likes, or leaves."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(request)
+            yield connection
 
     def send(self, *chunks: bytes) -> Reply:
         """Send these bytes over one connection and read one answer."""

@@ -2,21 +2,28 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session
 
-from infra.database.job_tables import JobFile
+from infra.database.job_tables import Job, JobFile
 from infra.database.tables import UtcDateTime, table
 
 #: The ordinal of the file that is what a job's function returned.
 MAIN = 0
 
-_FILE = table(JobFile)
+_FILE, _JOB = table(JobFile), table(Job)
 _INSERT = insert(_FILE)
 _OF = (
     select(_FILE).where(_FILE.c.job_id.in_(bindparam("jobs", expanding=True))).order_by(_FILE.c.job_id, _FILE.c.ordinal)
+)
+_RESULT = (
+    select(_JOB.c.state, _FILE)
+    .join_from(_JOB, _FILE, _FILE.c.job_id == _JOB.c.id, isouter=True)
+    .where(_JOB.c.id == bindparam("job"))
+    .order_by(_FILE.c.ordinal)
 )
 _REPLACED = delete(_FILE).where(
     _FILE.c.job_id == bindparam("job"),
@@ -26,6 +33,16 @@ _LAST = select(func.max(_FILE.c.ordinal)).where(_FILE.c.job_id == bindparam("job
 _KEEP = update(_FILE).where(_FILE.c.job_id == bindparam("job")).values(expires_at=bindparam("until", type_=UtcDateTime))
 _KNOWN = select(_FILE.c.key).where(_FILE.c.key.in_(bindparam("keys", expanding=True)))
 _REMOVED = update(_FILE).where(_FILE.c.key.in_(bindparam("keys", expanding=True))).values(key=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What there is of a job's result."""
+
+    #: The job's.
+    state: str
+    #: In their order, the main one first.
+    files: list[JobFile]
 
 
 def add(session: Session, job_id: str, files: Sequence[JobFile]) -> None:
@@ -44,6 +61,16 @@ def add(session: Session, job_id: str, files: Sequence[JobFile]) -> None:
     shift = last or MAIN
     rows = [{**file.model_dump(), "ordinal": file.ordinal and file.ordinal + shift} for file in files]
     connection.execute(_INSERT, rows)
+
+
+def result(session: Session, job_id: str) -> Result | None:
+    """The state of a job and its files, in one statement; None when there is no such job."""
+    rows = session.connection().execute(_RESULT, {"job": job_id}).all()
+    if not rows:
+        return None
+    names = [column.name for column in _FILE.c]
+    files = [JobFile(**{name: row._mapping[name] for name in names}) for row in rows if row.job_id is not None]  # noqa: SLF001  # as below
+    return Result(rows[0].state, files)
 
 
 def of(session: Session, job_id: str) -> list[JobFile]:

@@ -1,10 +1,11 @@
 """A job as everybody outside sees it: over HTTP, in streams and on the command line."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from sqlalchemy import Row
 
 from events.attributes import write_time
 from infra.database.jobs import Stored
@@ -88,7 +89,7 @@ def as_dict(stored: Stored) -> dict[str, Any]:
                 "size": each.file_size,
                 "href": f"/jobs/{job.id}/result/{each.file_name}",
                 "expires_at": _time(each.file_expires_at),
-                "expired": each.file_key is None,
+                "expired": not _is_kept(each),
             }
             for each in stored.files
         ],
@@ -102,9 +103,15 @@ def as_json(stored: Stored) -> str:
 
 def result_of(stored: Stored) -> str | None:
     """Where the result is; None while there is none, or none any more."""
-    if stored.job.state != "succeeded" or not stored.files or stored.files[0].file_key is None:
+    if stored.job.state != "succeeded" or not stored.files or not _is_kept(stored.files[0]):
         return None
     return f"/jobs/{stored.job.id}/result"
+
+
+def _is_kept(file: Row[Any]) -> bool:
+    """Whether it can still be read: its time is over before it is removed."""
+    until = file.file_expires_at
+    return file.file_key is not None and (until is None or until > datetime.now(UTC))
 
 
 def _worker(owner: str | None) -> str | None:
