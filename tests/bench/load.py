@@ -27,7 +27,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to post: `count` registrations by `clients` keep-alive connections."""
+    """What to post: `count` registrations, or other things, by `clients` keep-alive connections."""
 
     port: int
     prefix: str
@@ -35,13 +35,20 @@ class Order:
     clients: int = 32
     #: Mean seconds between two POSTs of one client; 0 sends the next as soon as the last is answered.
     pause: float = 0.0
+    path: str = "/users"
+    #: The operator's, where the path asks for it.
+    token: str = ""
+    #: `%(number)d` and `%(email)s` differ from one to the next.
+    body: str = '{"name": "Ada Lovelace %(number)d", "email": "%(email)s"}'
 
 
 def request(order: Order, number: int) -> tuple[str, bytes]:
-    """The e-mail address and the bytes of one registration."""
+    """What to know one POST by, which is an e-mail address, and its bytes."""
     email = f"{order.prefix}-{number}@example.com"
-    body = json.dumps({"name": f"Ada Lovelace {number}", "email": email}).encode()
-    head = f"POST /users HTTP/1.1\r\nHost: 127.0.0.1:{order.port}\r\nContent-Type: application/json\r\n"
+    body = (order.body % {"number": number, "email": email}).encode()
+    head = f"POST {order.path} HTTP/1.1\r\nHost: 127.0.0.1:{order.port}\r\nContent-Type: application/json\r\n"
+    if order.token:
+        head += f"Authorization: Bearer {order.token}\r\n"
     return email, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -117,7 +117,7 @@ class Measuring:
 
     def _post(self, name: str, count: int, clients: int = 0, pause: float = 0.0) -> Posting:
         order = Order(self._running.place.http_port, name, count, clients or self._size.clients, pause)
-        posted = _run(order)
+        posted = run(order)
         must_accept(posted)
         took = [one.answered - one.sent for one in posted]
         first = min(one.sent for one in posted)
@@ -132,7 +132,12 @@ class Measuring:
         return own, servers, busy_seconds() - own - servers - bench
 
 
-def _run(order: Order) -> list[Posted]:
+def run(order: Order) -> list[Posted]:
+    """Post what is ordered, from a process of its own.
+
+    Raises:
+        TidingsError: that process failed.
+    """
     ended = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         cwd=ROOT,
