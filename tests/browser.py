@@ -14,6 +14,14 @@ _QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-backgr
           "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 #: Milliseconds for one step of a test.
 _PATIENCE = 10_000
+#: Colour of the text and of what is behind it, as numbers from 0 to 255.
+_COLOUR = """(selector) => {
+  const numbers = (text) => text.match(/[0-9.]+/g).map(Number);
+  let behind = document.querySelector(selector);
+  const ink = numbers(getComputedStyle(behind).color);
+  while (numbers(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+  return [ink, numbers(getComputedStyle(behind).backgroundColor)];
+}"""
 
 
 @contextmanager
@@ -59,3 +67,22 @@ def visit(browser: Browser, url: str, path: str, **options: Any) -> Visit:
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.goto(path)
     return seen
+
+
+def colours_of(page: Page, selector: str) -> tuple[list[float], list[float]]:
+    """Those of the first such element: its text's, and that of what is behind it."""
+    ink, paper = page.evaluate(_COLOUR, selector)
+    return ink, paper
+
+
+def luminance(colour: list[float]) -> float:
+    """Relative luminance, WCAG 2.2."""
+    parts = [each / 255 for each in colour[:3]]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(ink: list[float], paper: list[float]) -> float:
+    """The ratio of two colours, from 1 to 21 (WCAG 2.2)."""
+    light, dark = sorted((luminance(ink), luminance(paper)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

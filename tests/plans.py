@@ -18,7 +18,7 @@ def plans(database: Database) -> Iterator[list[str]]:
     words = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
 
     def explain(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             rows = connection.exec_driver_sql(f"{words} {statement}", parameters)
             found.append("\n".join(str(row[-1]) for row in rows))
 

@@ -9,7 +9,7 @@ from events.registry import Event, forget
 from infra.database import consumers
 from infra.database.engine import Database
 from infra.subscriptions import Subscription
-from tests.browser import Visit, visit
+from tests.browser import Visit, colours_of, contrast, luminance, visit
 from tests.gateway.conftest import TOKEN
 from tests.web_server import WebServer
 
@@ -197,12 +197,12 @@ def test_every_field_has_a_label_and_no_name_is_there_twice(catalogue: Visit) ->
 def test_text_stands_out_by_day_and_by_night(browser: Browser, url: str, scheme: str) -> None:
     seen = visit(browser, url, "/catalogue", color_scheme=scheme)
     colours = {
-        name: seen.page.evaluate(_COLOUR, selector)
+        name: colours_of(seen.page, selector)
         for name, selector in {"text": "p", "quiet": ".quiet", "link": "nav a", "button": "#access button"}.items()
     }
-    weak = {name: round(ratio, 1) for name, pair in colours.items() if (ratio := _contrast(*pair)) < 4.5}
+    weak = {name: round(ratio, 1) for name, pair in colours.items() if (ratio := contrast(*pair)) < 4.5}
     assert {} == weak
-    assert (scheme == "dark") == (_luminance(colours["text"][0]) > _luminance(colours["text"][1]))
+    assert (scheme == "dark") == (luminance(colours["text"][0]) > luminance(colours["text"][1]))
     seen.page.context.close()
 
 
@@ -227,25 +227,3 @@ def test_without_javascript_the_catalogue_is_read_all_the_same(browser: Browser,
     expect(seen.page.get_by_role("heading", name="user.registered")).to_be_visible()
     expect(seen.page.get_by_label("Operator token")).to_be_hidden()
     seen.page.context.close()
-
-
-#: Colour of the text and of what is behind it, as numbers from 0 to 255.
-_COLOUR = """(selector) => {
-  const numbers = (text) => text.match(/[0-9.]+/g).map(Number);
-  let behind = document.querySelector(selector);
-  const ink = numbers(getComputedStyle(behind).color);
-  while (numbers(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
-  return [ink, numbers(getComputedStyle(behind).backgroundColor)];
-}"""
-
-
-def _luminance(colour: list[float]) -> float:
-    """Relative luminance, WCAG 2.2."""
-    parts = [each / 255 for each in colour[:3]]
-    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _contrast(ink: list[float], paper: list[float]) -> float:
-    light, dark = sorted((_luminance(ink), _luminance(paper)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
