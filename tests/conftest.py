@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,13 @@ _TEMPLATE = "tidings_template"
 def pytest_configure(config: pytest.Config) -> None:
     """A test run that is told to end (TERM) ends its servers too, as one that is interrupted does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    structlog.configure = _without_cache(structlog.configure)
     parallel.register(config)
+
+
+def _without_cache(configure: Callable[..., None]) -> Callable[..., None]:
+    """A logger that is first used in a test of programs' logs must not keep them for all tests of the process."""
+    return lambda **its: configure(**{**its, "cache_logger_on_first_use": False})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

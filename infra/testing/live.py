@@ -49,6 +49,8 @@ class Live:
         self._publisher: BlockingPublisher | None = None
         self._given: set[tuple[str, str]] = set()
         self._letters: set[str] = set()
+        #: One for each delivery that a worker's thread is at.
+        self._at_work: set[object] = set()
 
     def cast(self, subscriptions: Iterable[Subscription]) -> None:
         """These take part from now on."""
@@ -121,7 +123,11 @@ class Live:
         self._running.callback(worker.stop, timeout=_END)
 
     def _handle(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Outcome]:
-        return [told.outcome for told in self._stage.play_at_work(subscription, incoming)]
+        self._at_work.add(work := object())
+        try:
+            return [told.outcome for told in self._stage.play_at_work(subscription, incoming)]
+        finally:
+            self._at_work.discard(work)
 
     def _note(self, told: Told, body: bytes) -> None:
         if told.envelope is not None:
@@ -139,7 +145,9 @@ class Live:
 
     def _pending(self) -> list[str]:
         with self._database.reading() as session:
-            return quiet.pending(session, self._cast, self._given, self._letters)
+            lines = quiet.pending(session, self._cast, self._given, self._letters)
+        # Looked at last: what the database has as handled may not have been told yet.
+        return lines or [f"{len(self._at_work)} at work"] * bool(self._at_work)
 
     def _read(self, look: Callable[[Session], T]) -> T:
         with self._database.reading() as session:

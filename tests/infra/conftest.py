@@ -16,10 +16,8 @@ _LANES = {"3.10": "installed_rabbitmq", "4.x": "newer_rabbitmq"}
 
 
 @pytest.fixture
-def restored_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a program makes of the logs ends with the test: a logger that it is first used in must not keep it."""
-    configure = structlog.configure
-    monkeypatch.setattr(structlog, "configure", lambda **its: configure(**{**its, "cache_logger_on_first_use": False}))
+def restored_logs() -> Iterator[None]:
+    """What a program makes of the logs ends with the test, its levels too."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs._QUIET}
