@@ -16,6 +16,7 @@ from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
 from infra.discovery import Found
 from infra.errors import BrokerUnavailable, TidingsError, TopologyConflict
+from infra.jobs.reconciling import Reconciling
 from infra.mail import Mailer, Templates
 from infra.pausing import Pausing
 from infra.rabbitmq import places
@@ -155,6 +156,7 @@ def _duties(settings: Settings, database: Database, publisher: BlockingPublisher
     duties = composing.duties(database, publisher, recorded(), grace=grace)
     duties["silence"] = Silence(database)
     duties["retirement"] = Retirement(database, publisher, [each.consumer for each in recorded()], grace=grace)
+    duties["jobs"] = Reconciling(database)
     duties["backfills"] = Backfilling(database, grace=grace)
     return duties
 

@@ -2,12 +2,9 @@
 
 from sqlmodel import Session
 
-from events.envelope import Envelope, announce, decode
-from events.errors import UndecodableEvent
-from events.jobs import JobEnded
-from infra.database import audit, event_log, jobs, outbox
+from infra.database import audit, jobs
 from infra.errors import NotPossible
-from infra.jobs import checking, finding
+from infra.jobs import ending, finding
 from infra.jobs.finding import Stored
 from infra.jobs.views import is_over
 
@@ -27,23 +24,8 @@ def cancel(session: Session, job_id: str, *, source: str, who: str, why: str) ->
     if changed:
         audit.write(session, who=who, action=CANCEL, target=job_id, why=why, details={"kind": found.job.kind})
         if is_over(found.job.state):
-            _tell(session, found, source)
+            job = found.job
+            ending.tell(session, job_id=job.id, kind=job.kind, event_id=job.event_id, state="cancelled", source=source)
     elif found.job.cancelled_at is None or found.job.state in {"succeeded", "failed"}:
         raise NotPossible(f"This job has {found.job.state}: there is nothing to cancel.")
     return found
-
-
-def _tell(session: Session, found: Stored, source: str) -> None:
-    """Announce the end of one that no worker will end, where its kind announces."""
-    kind = checking.described(session, found.job.kind)
-    if kind is not None and kind.announces:
-        ended = JobEnded(job_id=found.job.id, kind=found.job.kind, state="cancelled")
-        outbox.add(session, announce(ended, source=source, cause=_request(session, found.job.event_id)))
-
-
-def _request(session: Session, event_id: str) -> Envelope | None:
-    row = outbox.find(session, event_id) or event_log.find(session, event_id)
-    try:
-        return None if row is None else decode(row.body.encode())
-    except UndecodableEvent:  # of a newer program, say
-        return None
