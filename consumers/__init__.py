@@ -16,11 +16,10 @@ from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
 from infra.discovery import Found
 from infra.errors import BrokerUnavailable, TidingsError, TopologyConflict
-from infra.failing import Failing
-from infra.jobs import composing as doing_jobs
-from infra.jobs.kinds import Runner
+from infra.jobs import storing
+from infra.jobs.attaching import Attachments
 from infra.jobs.reconciling import Reconciling
-from infra.mail import Mailer, Templates
+from infra.mail import Fetch, Mailer, Templates, no_files
 from infra.pausing import Pausing
 from infra.rabbitmq import places
 from infra.rabbitmq.attaching import here
@@ -148,17 +147,11 @@ def _compose(settings: Settings, program: str, *, jobs: bool) -> None:
 def _deliveries(
     settings: Settings, database: Database, publisher: BlockingPublisher, broker: TidingsBroker
 ) -> Deliveries:
-    performers = {**effects.performers(), "mail": _mailer(settings).perform}
+    fetch = Attachments(database, storing.store(settings.results)).fetch
+    performers = {**effects.performers(), "mail": _mailer(settings, fetch).perform}
     checks = Checks(database, publisher, Smtp(settings.smtp), broker_was_away=lambda: broker.was_away)
-    running = doing_jobs.running(database, settings, is_stopping=lambda: broker.is_stopping)
-    return Deliveries(
-        database,
-        performers,
-        provisions={Settings: settings, Database: database, Checks: checks, Runner: running},
-        failing=Failing(database, running.failed),
-        owner=running.owner,
-        is_stopping=lambda: broker.is_stopping,
-    )
+    provisions = {Settings: settings, Database: database, Checks: checks}
+    return Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
 
 
 def _duties(settings: Settings, database: Database, publisher: BlockingPublisher) -> dict[str, Duty]:
@@ -180,8 +173,8 @@ def _declare(publisher: BlockingPublisher, database: Database) -> None:
         emptying.write_down_now(database, publisher.made)
 
 
-def _mailer(settings: Settings) -> Mailer:
-    return Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES))
+def _mailer(settings: Settings, fetch: Fetch = no_files) -> Mailer:
+    return Mailer(settings.smtp, sender=settings.mail_from, templates=Templates(TEMPLATES), fetch=fetch)
 
 
 def _record(database: Database) -> None:

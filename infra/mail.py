@@ -1,7 +1,7 @@
 """E-mail: a template and values in, one message to one recipient out, over a connection that stays open."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.header import Header
@@ -84,34 +84,51 @@ def compose(templates: Templates, intent: Intent) -> Composed:
     return Composed(to, *templates.render(intent.arguments["template"], intent.arguments["values"]))
 
 
+#: Gives what an intent's `files` name, as it is when the mail is sent: an intent holds no content.
+Fetch = Callable[[Mapping[str, str]], mime.Attachment]
+
+
+def no_files(_: Mapping[str, str]) -> mime.Attachment:
+    """Of a program that has none.
+
+    Raises:
+        EffectRefused: always.
+    """
+    raise EffectRefused("This program has no files that could go with a mail.")
+
+
 class Mailer:
     """Performs the effect `mail`; one for all threads of a program."""
 
-    def __init__(self, url: str, *, sender: str, templates: Templates) -> None:
+    def __init__(self, url: str, *, sender: str, templates: Templates, fetch: Fetch = no_files) -> None:
         self._sender, self._from = _sender(sender)
         self._domain = self._from.rpartition("@")[2]
         self._templates = templates
+        self._fetch = fetch
         self._smtp = Smtp(url)
 
     def perform(self, intent: Intent) -> None:
         """Send one mail; the Message-ID comes from the intent's key, so a second copy can be recognised.
 
         Raises:
-            EffectRefused: the server, or the address or template, makes a further try useless.
+            EffectRefused: the server, the address, the template or a file makes a further try useless.
             EffectFailed: a further try may help.
             EffectUnknown: the connection was lost while the server's last word was awaited.
         """
         mail = compose(self._templates, intent)
-        self._smtp.send(self._from, mail.to, self._message(intent.key, mail))
+        files = [self._fetch(each) for each in intent.arguments.get("files", ())]
+        self._smtp.send(self._from, mail.to, self._message(intent.key, mail, files))
 
-    def _message(self, key: str, mail: Composed) -> bytes:
-        return mime.form(self._sender, self._domain, has_html=mail.html is not None).fill(
+    def _message(self, key: str, mail: Composed, files: list[mime.Attachment]) -> bytes:
+        form = mime.form(self._sender, self._domain, has_html=mail.html is not None, has_files=bool(files))
+        return form.fill(
             TO=mail.to.encode(),
             SUBJECT=mime.header(mail.subject),
             DATE=format_datetime(datetime.now(UTC)).encode(),
             KEY=key.encode(),
             TEXT=mime.body(mail.text),
             HTML=mime.body(mail.html or ""),
+            FILES=mime.files(files),
         )
 
 

@@ -10,6 +10,7 @@ from consumers.activity_report.counting import Counts, count
 from consumers.activity_report.figures import Figures, figures_of
 from consumers.activity_report.writing import write_csv, write_json, write_page
 from infra.database.engine import Database
+from infra.jobs import attaching
 from infra.jobs.kinds import Job, job
 from infra.settings import Settings
 
@@ -17,8 +18,6 @@ from infra.settings import Settings
 _BETWEEN = 1.0
 #: Types in a mail.
 _TYPES = 20
-#: Bytes of an attachment.
-_LARGEST = 5_000_000
 _FILES: tuple[tuple[str, str, Callable[[Figures, BinaryIO], None]], ...] = (
     ("report.csv", "text/csv", write_csv),
     ("report.json", "application/json", write_json),
@@ -46,10 +45,9 @@ def _deliver(figures: Figures, mail_to: str | None, job: Job) -> None:
             write(figures, file)
             sizes[name] = file.tell()
     if mail_to is not None:
-        names = [name for name in ("report.csv",) if sizes[name] <= _LARGEST]
+        names = [name for name in ("report.csv",) if sizes[name] <= attaching.LARGEST]
         values = {**_told(figures), "attached": bool(names), "job": job.id}
-        files = [{"job": job.id, "name": name} for name in names]
-        job.perform("mail", template="activity-report", to=mail_to, values=values, files=files)
+        attaching.send(job, "activity-report", to=mail_to, files=names, **values)
 
 
 def _count(counts: Counts, parameters: ActivityReport, job: Job) -> None:
@@ -68,7 +66,7 @@ def _told(figures: Figures) -> dict[str, Any]:
     return {
         "span": figures.span.name,
         "zone": figures.days.zone,
-        "total": f"{figures.total:,}",
+        "total": f"{figures.total:,} event{'' if figures.total == 1 else 's'}",
         "types": [[name, f"{number:,}"] for name, number in totals[:_TYPES]],
         "left_out": max(0, len(totals) - _TYPES),
     }

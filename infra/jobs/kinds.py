@@ -33,8 +33,6 @@ class Kind:
     unique: Unique | None = None
     #: Announce `job.ended` when a job is over.
     announce: bool = False
-    #: Seconds of work, over all the stints of a try.
-    timeout: float = 3_600.0
 
     def described(self) -> dict[str, Any]:
         """As JSON, for those who cannot import its module."""
@@ -79,7 +77,7 @@ def job(  # noqa: PLR0913  # each has a default
     _check_schemas(name, parameters, result)
 
     def record(handler: H) -> H:
-        kind = Kind(name, handler, parameters, result, unique, announce, timeout)
+        kind = Kind(name, handler, parameters, result, unique, announce)
         enter(
             Subscription(
                 consumer=name,

@@ -12,6 +12,7 @@ import consumers.activity_report as kind
 from consumers.activity_report import report
 from consumers.activity_report.asking import ActivityReport, Days
 from infra.database.engine import Database
+from infra.jobs import attaching
 from infra.settings import load
 from tests.plans import plans, scanned
 from tests.reports import ASKED_AT, Doubled, Stop, put
@@ -170,6 +171,6 @@ def test_the_mail_has_the_figures_and_names_the_file_that_goes_with_it(sqlite_da
 def test_a_table_that_mail_servers_would_refuse_is_not_sent_along(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kind, "_LARGEST", 10)
+    monkeypatch.setattr(attaching, "LARGEST", 10)
     ((_, arguments),) = run(Doubled(sqlite_database), mail_to="ada@example.com").effects
     assert ([], False) == (arguments["files"], arguments["values"]["attached"])

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import insert, update
 
+import consumers.activity_report  # noqa: F401  # so that there is such a kind
 from consumers import TEMPLATES
 from consumers.daily_report import report
 from events.attributes import lowest_id
 from events.clock import DayEnded
 from events.envelope import announce, encode, event_types
-from infra.database import figures
+from infra.database import consumers as declared
+from infra.database import figures, jobs
 from infra.database.engine import Database
 from infra.database.figures import Figures, Road
 from infra.database.recovery_tables import DeadLetter
@@ -22,7 +24,7 @@ from infra.delivery import Deliveries
 from infra.mail import Mailer, Templates
 from infra.outcomes import Done, Incoming
 from infra.settings import Settings, load
-from infra.subscriptions import Subscription
+from infra.subscriptions import Subscription, recorded
 from tests.mailbox import Mailbox
 from tests.plans import plans, scanned
 
@@ -157,6 +159,38 @@ def test_the_operator_gets_one_mail_however_often_the_event_comes(database: Data
         "  user.registered         2",
     } <= set(text.splitlines())
     assert "<td>14</td>" in html
+
+
+def test_the_activity_of_the_day_is_reported_once_and_the_mail_says_where(database: Database, mailbox: Mailbox) -> None:
+    with database.transaction() as session:
+        declared.declare(session, [each for each in recorded() if each.consumer == "activity-report"])
+    event = DayEnded(day=DAY, since=SINCE, until=UNTIL)
+    message = Incoming(encode(announce(event, source="/scheduler")))
+    deliver(database, mailbox, message, zone="Europe/Berlin")
+    deliver(database, mailbox, message, zone="Europe/Berlin")
+    with database.reading() as session:
+        (found,) = jobs.page(session, jobs.Filter())
+    wanted = {"since": "2026-11-22", "until": "2026-11-23", "zone": "Europe/Berlin"}
+    assert ("activity-report", "daily-report", wanted) == (
+        found.job.kind,
+        found.job.requested_by,
+        found.job.parameters,
+    )
+    (sent,) = mailbox.messages()
+    text, html = (part.get_content() for part in sent.iter_parts())
+    assert all(f"/jobs/{found.job.id}/result" in form for form in (text, html))
+
+
+def test_the_activity_is_reported_where_there_is_no_operator_to_be_told(
+    sqlite_database: Database, mailbox: Mailbox
+) -> None:
+    with sqlite_database.transaction() as session:
+        declared.declare(session, [each for each in recorded() if each.consumer == "activity-report"])
+    message = Incoming(encode(announce(DayEnded(day=DAY), source="/scheduler")))
+    deliver(sqlite_database, mailbox, message, smtp_url=mailbox.url)
+    with sqlite_database.reading() as session:
+        (found,) = jobs.page(session, jobs.Filter())
+    assert ("UTC", []) == (found.job.parameters["zone"], mailbox.log)
 
 
 def test_a_day_without_its_hours_is_one_of_utc(sqlite_database: Database, mailbox: Mailbox) -> None:
