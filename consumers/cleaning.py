@@ -3,6 +3,7 @@
 from events.cleaning import CleaningEnded, CleaningRequested
 from infra.cleaning.cleaning import Cleaning
 from infra.database.engine import Database
+from infra.jobs import storing
 from infra.settings import Settings
 from infra.subscriptions import Context, subscribe
 
@@ -16,7 +17,8 @@ LONGEST = 60.0
 def clean(event: CleaningRequested, context: Context) -> None:
     """Remove what is older than it has to be kept, and tell how much that was."""
     # In transactions of its own, before the delivery's begins: a pass that is interrupted leaves less for the next one.
-    cleaning = Cleaning(context.provided(Database), context.provided(Settings).retention)
+    settings = context.provided(Settings)
+    cleaning = Cleaning(context.provided(Database), settings.retention, store=storing.store(settings.results))
     cleaned = cleaning.run(seconds=LONGEST)
     context.publish(
         CleaningEnded(

@@ -1,5 +1,6 @@
 """Jobs as their rows say that they went, with the files that they made."""
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from infra.database.engine import Database
 from infra.database.job_tables import Job, JobFile
 from infra.database.tables import table
+from infra.jobs import storing
 from infra.jobs.results import Results
 from infra.jobs.storing import Folder
 from tests.oldrows import id_of
@@ -57,7 +59,15 @@ class Jobs:
         with self.database.transaction() as session:
             session.connection().execute(delete(table(Job)))
 
-    def keys(self) -> list[str | None]:
+    def stray(self, job_id: str, age: timedelta) -> None:
+        """A file that was written so long ago, and that no row counts."""
+        written = datetime.now(UTC) - age
+        key = f"{written:%Y-%m-%d}{storing.new_key(job_id)[10:]}"
+        with self.folder.put(key):
+            pass
+        os.utime(self.folder.folder / key, (written.timestamp(),) * 2)
+
+    def stored(self) -> list[str | None]:
         """Where the store is said to have files."""
         file = table(JobFile)
         with self.database.reading() as session:

@@ -24,6 +24,7 @@ from infra.database.tables import (
     Subscription,
     table,
 )
+from infra.jobs.storing import Folder
 from infra.retention import FOREVER, Retention
 from infra.subscriptions import EVERY_TYPE
 from infra.subscriptions import Subscription as Recorded
@@ -61,6 +62,8 @@ class Rows:
     """A database that a test fills, cleans, and looks at."""
 
     database: Database
+    #: Where the files of jobs are, if there are any.
+    store: Folder | None = None
 
     def insert(self, model: Any, *rows: dict[str, Any]) -> None:
         with self.database.transaction() as session:
@@ -74,11 +77,11 @@ class Rows:
         return [tuple(row) if len(names) > 1 else row[0] for row in rows]
 
     def clean(self, retention: Retention = KEPT, **options: Any) -> Cleaned:
-        return Cleaning(self.database, retention).run(**options)
+        return Cleaning(self.database, retention, store=self.store).run(**options)
 
     def would_go(self, retention: Retention = KEPT) -> Mapping[str, int]:
         """What a dry run counts."""
-        return Cleaning(self.database, retention).count().removed
+        return Cleaning(self.database, retention, store=self.store).count().removed
 
     def consumer(self, name: str = CONSUMER, *, scanned: int) -> None:
         """Record a consumer of everything whose scan has come so far."""

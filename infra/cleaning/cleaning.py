@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -11,10 +11,12 @@ import structlog
 
 from infra import metrics
 from infra.cleaning import planning
+from infra.cleaning.files import Files, Steps
 from infra.cleaning.planning import Task
 from infra.database.engine import Database
 from infra.database.walks import Place, Slice
 from infra.faults import failpoint
+from infra.jobs.storing import Store
 from infra.retention import Retention
 
 #: Rows that are looked at together, and that one transaction removes: some 10 ms of SQLite's one writer.
@@ -23,7 +25,7 @@ BATCH = 200
 #: that the machine has is for others.
 REST = 2.0
 #: The tables that the cleaning takes rows from, each with what says how long they stay: a field of `Retention`, or
-#: nothing for what was left for consumers that are gone.
+#: nothing for what was left for consumers that are gone, and for files that tries left that died.
 TABLES: Mapping[str, str | None] = {
     "event_log": "event_log",
     "inbox": "inbox",
@@ -35,6 +37,9 @@ TABLES: Mapping[str, str | None] = {
     "idempotency": "idempotency",
     "operation": "operations",
     "audit": "audit",
+    "job_file": "results",
+    "stray_file": None,
+    "job": "jobs",
     "unsettled": None,
     "resend": None,
 }
@@ -60,9 +65,15 @@ class Cleaned:
 class Cleaning:
     """Removes what is older than it has to be kept; two at once, or one after a crash, do no harm."""
 
-    def __init__(self, database: Database, retention: Retention, *, ahead: timedelta = timedelta()) -> None:
-        """Remember; `ahead` is by how much it shall be later than it is, for whoever asks what will go then."""
+    def __init__(
+        self, database: Database, retention: Retention, *, store: Store | None = None, ahead: timedelta = timedelta()
+    ) -> None:
+        """Remember; without the store of results its files stay, and the jobs that they belong to.
+
+        `ahead` is by how much it shall be later than it is, for whoever asks what will go then.
+        """
         self._database = database
+        self._store = store
         self._retention = retention
         self._ahead = ahead
 
@@ -71,9 +82,11 @@ class Cleaning:
     ) -> Cleaned:
         """One pass; when so many seconds are over, a slice of each table that is left is its last."""
         began = time.monotonic()
-        plan = self._plan(as_if_gone=False)
         removed: Counter[str] = Counter()
         is_complete = True
+        for name, steps in self._files(tables):
+            is_complete &= self._take(name, steps, began + seconds, removed, tell)
+        plan = self._plan(as_if_gone=False)
         for task in plan.tasks:
             if task.walk.table in tables:
                 is_complete &= self._walk(task, began + seconds, removed, tell)
@@ -86,6 +99,10 @@ class Cleaning:
         began = time.monotonic()
         plan = self._plan(as_if_gone=True)
         found: Counter[str] = Counter()
+        for name, steps in self._files(tables, only_count=True):
+            for rows in steps:
+                found[name] += rows
+                tell(name, found[name])
         for task in plan.tasks:
             if task.walk.table in tables:
                 self._count(task, found, tell)
@@ -93,7 +110,33 @@ class Cleaning:
 
     def _plan(self, *, as_if_gone: bool) -> planning.Plan:
         with self._database.reading() as session:
-            return planning.draw(session, self._retention, datetime.now(UTC) + self._ahead, as_if_gone=as_if_gone)
+            return planning.draw(session, self._retention, self._now(), as_if_gone=as_if_gone)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def _files(self, tables: Collection[str], *, only_count: bool = False) -> Iterator[tuple[str, Steps]]:
+        """The files that go, which come before the jobs that they belong to."""
+        if self._store is not None:
+            files = Files(self._database, self._store, self._now())
+            for name, steps in (("job_file", files.expired), ("stray_file", files.stray)):
+                if name in tables:
+                    yield name, steps(BATCH, only_count=only_count)
+
+    def _take(self, name: str, steps: Steps, until: float, removed: Counter[str], tell: Tell) -> bool:
+        """Go on with steps that remove; False when the time was up before their end."""
+        began = time.monotonic()
+        for rows in steps:
+            if rows:
+                removed[name] += rows
+                metrics.ROWS_REMOVED.labels(name).inc(rows)
+                failpoint("cleaning.between-batches")
+                tell(name, removed[name])
+                time.sleep((time.monotonic() - began) * REST)
+            if time.monotonic() > until:
+                return False
+            began = time.monotonic()
+        return True
 
     def _walk(self, task: Task, until: float, removed: Counter[str], tell: Tell) -> bool:
         """Go through a table; False when the time was up before its end."""

@@ -8,12 +8,14 @@ from pydantic import BaseModel
 
 from infra import faults, logs, retention
 from infra.cleaning.cleaning import TABLES, Cleaned, Cleaning
+from infra.cleaning.files import STRAY
 from infra.commands import output
 from infra.commands.arguments import Json, MaybeWhy
 from infra.commands.opened import opened, who
 from infra.commands.output import Columns
 from infra.commands.watching import Line
 from infra.database import audit
+from infra.jobs import storing
 from infra.retention import Retention
 from infra.settings import load
 
@@ -25,7 +27,7 @@ class TableView(BaseModel):
     """What became of one table."""
 
     table: str
-    #: How long its rows are kept, as in the settings; None for what belongs to consumers that are gone.
+    #: How long its rows (or files) are kept, as in the settings; None for what belongs to consumers that are gone.
     kept: str | None
     #: Rows that went, or would go.
     rows: int
@@ -50,7 +52,7 @@ def clean(dry_run: DryRun = False, table: Tables = None, why: MaybeWhy = None, a
     faults.arm(settings.fault)
     line = Line()
     with opened() as database:
-        cleaning = Cleaning(database, settings.retention)
+        cleaning = Cleaning(database, settings.retention, store=storing.store(settings.results))
         work = cleaning.count if dry_run else cleaning.run
         try:
             cleaned = work(tables=tables, tell=lambda name, rows: line.show(f"{name}: {rows:,} rows"))
@@ -74,14 +76,16 @@ def _chosen(tables: Collection[str] | None) -> Collection[str]:
 
 def _view(cleaned: Cleaned, tables: Collection[str], kept: Retention) -> CleanView:
     items = [
-        TableView(table=name, kept=_kept(kept, of), rows=cleaned.removed.get(name, 0))
+        TableView(table=name, kept=_kept(kept, name, of), rows=cleaned.removed.get(name, 0))
         for name, of in TABLES.items()
         if name in tables
     ]
     return CleanView(items=items, seconds=cleaned.seconds, waits_for=cleaned.waits_for)
 
 
-def _kept(kept: Retention, of: str | None) -> str | None:
+def _kept(kept: Retention, name: str, of: str | None) -> str | None:
+    if name == "stray_file":
+        return retention.write(STRAY)
     return None if of is None else retention.write(getattr(kept, of))
 
 

@@ -50,6 +50,7 @@ def draw(session: Session, retention: Retention, now: datetime, *, as_if_gone: b
         _by_time(since(now, retention.idempotency), outdated.IDEMPOTENCY),
         _by_id(since(now, retention.operations), outdated.OPERATION),
         _by_id(since(now, retention.audit), outdated.AUDIT),
+        _jobs(since(now, retention.jobs), now if as_if_gone else outdated.FIRST_MOMENT),
         _of_nobody(session, now),
     )
     return Plan([task for part in parts for task in part], waits_for)
@@ -113,6 +114,11 @@ def _by_time(old: datetime | None, walk: Walk) -> Iterator[Task]:
 def _by_id(old: datetime | None, walk: Walk) -> Iterator[Task]:
     if old is not None:
         yield Task(walk, (outdated.FIRST_ID,), {"old": old, "below": lowest_id(old)})
+
+
+def _jobs(old: datetime | None, expired: datetime) -> Iterator[Task]:
+    if old is not None:
+        yield Task(outdated.JOB, (outdated.FIRST_ID,), {"old": old, "below": lowest_id(old), "expired": expired})
 
 
 def _of_nobody(session: Session, now: datetime) -> Iterator[Task]:

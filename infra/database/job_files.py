@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import tuple_ as row
 from sqlmodel import Session
 
 from infra.database.job_tables import Job, JobFile
@@ -13,6 +15,10 @@ from infra.database.tables import UtcDateTime, table
 
 #: The ordinal of the file that is what a job's function returned.
 MAIN = 0
+#: States of jobs that are over.
+CLOSED = ("succeeded", "failed", "cancelled")
+#: Before all that ever was.
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 _FILE, _JOB = table(JobFile), table(Job)
 _INSERT = insert(_FILE)
@@ -31,8 +37,24 @@ _REPLACED = delete(_FILE).where(
 )
 _LAST = select(func.max(_FILE.c.ordinal)).where(_FILE.c.job_id == bindparam("job"))
 _KEEP = update(_FILE).where(_FILE.c.job_id == bindparam("job")).values(expires_at=bindparam("until", type_=UtcDateTime))
-_KNOWN = select(_FILE.c.key).where(_FILE.c.key.in_(bindparam("keys", expanding=True)))
-_REMOVED = update(_FILE).where(_FILE.c.key.in_(bindparam("keys", expanding=True))).values(key=None)
+_JOBS: BindParameter[str] = bindparam("jobs", expanding=True)
+_STORED = select(_FILE.c.key).where(_FILE.c.job_id.in_(_JOBS), _FILE.c.key.is_not(None))
+_AT_WORK = select(_JOB.c.id).where(_JOB.c.id.in_(_JOBS), _JOB.c.state == "running")
+_REMOVED = (
+    update(_FILE).where(_FILE.c.job_id.in_(_JOBS), _FILE.c.key.in_(bindparam("keys", expanding=True))).values(key=None)
+)
+_PLACE = row(_FILE.c.expires_at, _FILE.c.job_id, _FILE.c.ordinal)
+_EXPIRED = (
+    select(_FILE.c.expires_at, _FILE.c.job_id, _FILE.c.ordinal, _FILE.c.key)
+    .where(
+        _FILE.c.key.is_not(None),
+        _FILE.c.expires_at < bindparam("now", type_=UtcDateTime),
+        row(bindparam("after", type_=UtcDateTime), bindparam("after_1"), bindparam("after_2")) < _PLACE,
+        ~exists().where(_JOB.c.id == _FILE.c.job_id, _JOB.c.state.not_in(CLOSED)),
+    )
+    .order_by(*_PLACE.clauses)
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,16 @@ class Result:
     state: str
     #: In their order, the main one first.
     files: list[JobFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A file whose time is over."""
+
+    expires_at: datetime
+    job_id: str
+    ordinal: int
+    key: str
 
 
 def add(session: Session, job_id: str, files: Sequence[JobFile]) -> None:
@@ -86,14 +118,27 @@ def of_each(session: Session, job_ids: Collection[str]) -> Mapping[str, list[Job
     return found
 
 
-def known(session: Session, keys: Collection[str]) -> set[str]:
-    """Those of these keys that a row counts."""
-    return set(session.connection().execute(_KNOWN, {"keys": list(keys)}).scalars())
+def stored(session: Session, job_ids: Collection[str]) -> set[str]:
+    """The keys of all files that rows of these jobs count."""
+    return set(session.connection().execute(_STORED, {"jobs": list(job_ids)}).scalars())
 
 
-def removed(session: Session, keys: Collection[str]) -> None:
-    """The store has these files no more."""
-    session.connection().execute(_REMOVED, {"keys": list(keys)})
+def at_work(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs that run, so that they may have files that no row counts yet."""
+    return set(session.connection().execute(_AT_WORK, {"jobs": list(job_ids)}).scalars())
+
+
+def expired(session: Session, now: datetime, after: Expired | None, most: int) -> list[Expired]:
+    """The next files whose time is over, of jobs that are; the one that expired first comes first."""
+    place = (after.expires_at, after.job_id, after.ordinal) if after else (_BEGINNING, "", 0)
+    values = {"now": now, "most": most, "after": place[0], "after_1": place[1], "after_2": place[2]}
+    return [Expired(*found) for found in session.connection().execute(_EXPIRED, values)]
+
+
+def removed(session: Session, files: Mapping[str, str]) -> int:
+    """The store has these files no more: the job of each, by key. Gives how many it had until now."""
+    values = {"jobs": [*files.values()], "keys": [*files]}
+    return session.connection().execute(_REMOVED, values).rowcount if files else 0
 
 
 def _files(result: Iterable[Any]) -> list[JobFile]:

@@ -12,6 +12,7 @@ from infra.database.tables import BIG, BY_KEY, UtcDateTime
 OPEN = "state IN ('queued', 'running', 'retrying')"
 _OPEN = text(OPEN)
 _HELD = text("state = 'running'")
+_STORED = text("key IS NOT NULL")
 
 
 class Job(SQLModel, table=True):
@@ -67,7 +68,10 @@ class JobFile(SQLModel, table=True):
     """A file of a job's result; the first one is what the job's result is."""
 
     __tablename__ = "job_file"
-    __table_args__: ClassVar[Any] = (Index("job_file_expiry", "expires_at"), BY_KEY)
+    __table_args__: ClassVar[Any] = (
+        Index("job_file_expiry", "expires_at", sqlite_where=_STORED, postgresql_where=_STORED),
+        BY_KEY,
+    )
     job_id: str = Field(primary_key=True)
     #: Order in which they were made, from 0.
     ordinal: int = Field(primary_key=True)

@@ -12,6 +12,8 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, delete, exists, 
 from sqlmodel import Session
 
 from infra.database.consumer_tables import Backfill
+from infra.database.job_files import CLOSED as OVER
+from infra.database.job_tables import Job, JobFile
 from infra.database.letters import CLOSED
 from infra.database.operations import OPEN
 from infra.database.recovery_tables import Audit, DeadLetter, Operation, Resend, Unsettled
@@ -36,6 +38,7 @@ _LOG, _OUTBOX, _INBOX, _EFFECT = table(EventLog), table(Outbox), table(Inbox), t
 _LETTER, _RESEND, _UNSETTLED = table(DeadLetter), table(Resend), table(Unsettled)
 _RUN, _GAP, _ACTIVITY = table(ScheduleRun), table(ScheduleGap), table(Activity)
 _IDEMPOTENCY, _OPERATION, _AUDIT = table(Idempotency), table(Operation), table(Audit)
+_JOB, _FILE = table(Job), table(JobFile)
 _SUBSCRIPTION, _BACKFILL = table(Subscription), table(Backfill)
 
 #: Where walks begin: before the first position, id and moment.
@@ -139,6 +142,30 @@ OPERATION = Walk(
     along=[delete(_BACKFILL).where(~exists().where(_OPERATION.c.id == _BACKFILL.c.operation_id))],
 )
 AUDIT = Walk(_AUDIT, _AUDIT.c.id, within=[_AUDIT.c.id < _BELOW], may_go=[_AUDIT.c.at < _OLD])
+#: A job stays as long as its files do (a dry run counts those that have expired as gone), and while its dead letter can
+#: be replayed: that runs it again.
+JOB = Walk(
+    _JOB,
+    _JOB.c.id,
+    within=[_JOB.c.id < _BELOW],
+    may_go=[
+        _JOB.c.finished_at < _OLD,
+        _JOB.c.state.in_(OVER),
+        ~_has_open_letter(_JOB.c.event_id),
+        ~exists().where(
+            _FILE.c.job_id == _JOB.c.id,
+            _FILE.c.key.is_not(None),
+            or_(_FILE.c.expires_at.is_(None), _FILE.c.expires_at >= bindparam("expired", type_=UtcDateTime)),
+        ),
+    ],
+    along=[
+        delete(_FILE).where(
+            _FILE.c.job_id > bindparam("after"),
+            _FILE.c.job_id <= bindparam("end"),
+            ~exists().where(_JOB.c.id == _FILE.c.job_id),
+        )
+    ],
+)
 #: What is left of consumers that are none any more; a replay for one of them comes back to its letter.
 UNSETTLED = Walk(
     _UNSETTLED,

@@ -151,7 +151,7 @@ def test_a_result_that_has_expired_is_gone_whether_its_file_was_removed_or_not(
 ) -> None:
     path = f"/jobs/{jobs.made('succeeded', CSV, age=2 * WEEK)}/result"
     refused(operator.get(path), 410, "gone")
-    folder.remove(str(jobs.keys()[0]))
+    folder.remove(str(jobs.stored()[0]))
     refused(operator.get(path), 410, "gone")
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_this_gateways_store_does_not_have_is_a_fault_and_not_gone(
     operator: TestClient, jobs: Jobs, folder: Folder
 ) -> None:
     path = f"/jobs/{jobs.made('succeeded', CSV)}/result"
-    folder.remove(str(jobs.keys()[0]))
+    folder.remove(str(jobs.stored()[0]))
     assert "TIDINGS_RESULTS_URL" in refused(operator.get(path), 503, "unavailable")["detail"]
 
 

@@ -1,6 +1,7 @@
 """What the cleaning takes and what it leaves, table by table, at the very border: the same on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,9 @@ from infra.database.consumer_tables import Backfill
 from infra.database.recovery_tables import Audit, DeadLetter, Operation, Pause, Resend, Unsettled
 from infra.database.schedule_tables import ScheduleGap
 from infra.database.tables import Activity, Effect, EventLog, Idempotency, Inbox, Outbox, ScheduleRun, table
+from infra.jobs.storing import Folder
 from infra.recovery import replaying
+from tests.madejobs import Jobs
 from tests.oldrows import CONSUMER, DAY, KEPT, MINUTE, NOTHING_GOES, Rows, ago, id_of
 from tests.pasts import ME, begin, stopped
 
@@ -215,8 +218,12 @@ def test_what_is_kept_for_ever_stays_all_but_what_belongs_to_nobody(rows: Rows) 
     assert {"unsettled": 1, "resend": 1} == rows.clean(NOTHING_GOES).removed
 
 
-def test_all_tables_are_cleaned_and_a_dry_run_counts_the_same(rows: Rows) -> None:
+def test_all_tables_are_cleaned_and_a_dry_run_counts_the_same(rows: Rows, tmp_path: Path) -> None:
     everything(rows, 900 * DAY)
+    rows.store = Folder(tmp_path / "results")
+    jobs = Jobs(rows.database, rows.store)
+    jobs.made("cancelled", age=900 * DAY)
+    jobs.stray(jobs.made("succeeded", ("a", "text/plain", b""), age=2 * DAY, kept=DAY), 2 * DAY)
     expected = dict.fromkeys(TABLES, 1)
     assert expected == {**rows.would_go(), "effect": 1}  # which go with the inbox's rows
     assert expected == rows.clean().removed

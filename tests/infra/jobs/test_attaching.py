@@ -86,7 +86,7 @@ def test_what_is_kept_no_more_is_refused_for_good(
 
 
 def _drop(session: Session, key: str) -> None:
-    job_files.removed(session, [key])
+    job_files.removed(session, {key: JOB})
 
 
 def test_what_is_not_in_the_store_may_be_there_at_the_next_try(

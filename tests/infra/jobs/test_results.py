@@ -219,7 +219,9 @@ def test_what_is_kept_for_ever_never_expires(database: Database, folder: Folder,
     assert [None] == [each.expires_at for each in files(database, job_id)]
 
 
-def test_files_of_several_jobs_are_read_together_and_known_by_their_keys(database: Database, folder: Folder) -> None:
+def test_files_of_several_jobs_are_read_together_and_a_removed_one_has_no_key(
+    database: Database, folder: Folder
+) -> None:
     jobs = [str(uuid4()) for _ in range(3)]
     for job_id in jobs[:2]:
         results = Results(folder, job_id, WEEK)
@@ -229,6 +231,6 @@ def test_files_of_several_jobs_are_read_together_and_known_by_their_keys(databas
         found = job_files.of_each(session, jobs)
         assert [1, 1, 0] == [len(found[job_id]) for job_id in jobs]
         keys = [str(found[job_id][0].key) for job_id in jobs[:2]]
-        assert {keys[0]} == job_files.known(session, [keys[0], "another"])
-        job_files.removed(session, keys[:1])
+        assert ({keys[0]}, set()) == tuple(job_files.stored(session, [job_id]) for job_id in jobs[::2])
+        assert [1, 0] == [job_files.removed(session, {keys[0]: jobs[0]}) for _ in range(2)]
         assert [None, keys[1]] == [job_files.of(session, job_id)[0].key for job_id in jobs[:2]]

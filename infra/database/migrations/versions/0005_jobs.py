@@ -78,7 +78,8 @@ def _files() -> None:
         sa.Column("expires_at", TIME),
         sqlite_with_rowid=False,
     )
-    op.create_index("job_file_expiry", "job_file", ["expires_at"])
+    stored = sa.text("key IS NOT NULL")
+    op.create_index("job_file_expiry", "job_file", ["expires_at"], sqlite_where=stored, postgresql_where=stored)
 
 
 def _erasures() -> None:
