@@ -16,7 +16,7 @@ from infra.mime import Attachment
 LARGEST = 2_000_000
 
 
-def send(job: Job, template: str, *, to: str, files: Sequence[str], **values: Any) -> None:
+def send(job: Job, template: str, /, *, to: str, files: Sequence[str], **values: Any) -> None:
     """Intend a mail that has these files of the job's own result with it; each `LARGEST` bytes at most."""
     named = [{"job": job.id, "name": name} for name in files]
     job.perform("mail", template=template, to=to, values=values, files=named)
