@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -29,6 +29,9 @@ _FIND = select(_ERASURE).where(_THIS)
 _DUE = select(_ERASURE.c.subject).where(
     _ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None)
 )
+#: Numbers of PostgreSQL's transactions: the next one's, and the oldest one's that goes on.
+_NEWEST = text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+_OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 _ANNOUNCE = update(_ERASURE).where(_THIS).values(announced=bindparam("event"))
 _END = update(_ERASURE).where(_THIS).values(subject=None, again_at=None)
 
@@ -73,6 +76,18 @@ def of(session: Session, events: Iterable[About]) -> set[About]:
         return set()
     found = _announced(session.connection().execute(_THESE, {"keys": sorted(set(keys.values()))}))
     return {one for one, key in keys.items() if key in found and found[key] != one[0]}
+
+
+def begun(session: Session) -> int | None:
+    """What is at work now, to be waited for: see `is_over`. None where nothing can be, for there is one writer."""
+    if session.connection().dialect.name == "sqlite":
+        return None
+    return int(session.connection().execute(_NEWEST).scalar_one())
+
+
+def is_over(session: Session, begun: int | None) -> bool:
+    """Whether all transactions that had written something when `begun` was asked have ended."""
+    return begun is None or int(session.connection().execute(_OLDEST).scalar_one()) >= begun
 
 
 class Known:

@@ -1,0 +1,77 @@
+"""Erase all that is kept about one user."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from events.users import UserErased
+from infra.database import erasures, jobs
+from infra.database.engine import Database
+from infra.database.personal import Person
+from infra.errors import NotKnown
+from infra.jobs import storing
+from infra.jobs.kinds import Job, job
+from infra.personal import drafts
+from infra.personal.erasing import AGAIN, KIND, Erasing, Progress, known
+from infra.personal.receipts import STAYS, Receipt
+from infra.retrying import Retry
+from infra.settings import Settings
+
+
+class EraseUser(BaseModel, extra="forbid"):
+    """Whom."""
+
+    user_id: UUID
+
+
+@job(
+    KIND,
+    parameters=EraseUser,
+    result=Receipt,
+    unique="join",
+    concurrency=1,
+    retry=Retry(Retry.never(NotKnown)),
+    publishes=UserErased,
+)
+def erase(parameters: EraseUser, job: Job) -> Receipt:
+    """Erase all that is kept about one user, for good, and leave a receipt that says what was erased where."""
+    user, database = str(parameters.user_id), job.provided(Database)
+    with database.reading() as session:
+        stored = jobs.find(session, job.id)
+        assert stored is not None
+        if job.resume_state is None:
+            address = known(session, user)
+    resumed = job.resume_state is not None
+    progress = Progress.read(job.resume_state) if resumed else Progress(datetime.now(UTC), address)
+    person = Person(user, spared=[stored.job.event_id], job=job.id, kind=KIND)
+    settings = job.provided(Settings)
+    store = storing.store(settings.results)
+    if progress.announced is None:
+        erasing = Erasing(database, store, person, step=job.step, tell=lambda done, text: job.progress(done, text=text))
+        if progress.place == 0:
+            erasing.begin(progress)
+        erasing.erase(progress)
+        drafts.remove(settings.state_dir, person)
+        _announce(user, progress, job)
+    return _receipt(user, progress, stored.job.requested_by)
+
+
+def _announce(user: str, progress: Progress, job: Job) -> None:
+    """Tell others, in the commit that says that it is done here."""
+    progress.announced, progress.address = job.publish(UserErased(user_id=UUID(user))), None
+    with job.step(progress.written()) as session:
+        erasures.announce(session, user, progress.announced)
+
+
+def _receipt(user: str, progress: Progress, requested_by: str) -> Receipt:
+    return Receipt(
+        subject=erasures.key_of(user),
+        requested_by=requested_by,
+        begun_at=progress.begun_at,
+        ended_at=datetime.now(UTC),
+        erased=dict(sorted(progress.rows.items())),
+        nothing_was_left=not progress.rows,
+        looked_again_at=progress.begun_at + AGAIN,
+        stays=list(STAYS),
+    )

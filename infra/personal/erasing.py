@@ -1,0 +1,198 @@
+"""Erasing: slice by slice through all places that may hold something about a person, each slice in a commit."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, update
+from sqlmodel import Session
+
+from infra.database import erasures
+from infra.database.engine import Database
+from infra.database.job_tables import JobFile
+from infra.database.personal import ERASED, Key, Person, Place
+from infra.database.personal_places import JOBS, PLACES, files
+from infra.database.tables import Activity, EventLog, User, table
+from infra.errors import NotKnown, NotStored
+from infra.jobs.storing import Store
+from infra.personal.searching import names
+
+#: The kind of jobs that erase people.
+KIND = "erase-user"
+#: After this time, longer than all retries, what was under way meanwhile is looked for once more.
+AGAIN = timedelta(hours=6)
+#: Seconds for which transactions that were open when it began are waited for; the server ends idle ones after 60.
+_PATIENCE, _PAUSE = 90.0, 0.05
+#: Files of results that are looked into after one look at their rows.
+_FILES = 100
+_USER, _FILE = table(User), table(JobFile)
+_FIND = select(_USER.c.email)
+
+#: `step(state)` is a transaction that commits the state with what is done in it.
+Step = Callable[[Any], AbstractContextManager[Session]]
+#: Told after each slice: how far it is, and what was erased so far.
+Tell = Callable[[float, str], None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an erasure has come; kept as JSON between its steps."""
+
+    begun_at: datetime
+    address: str | None = None
+    place: int = 0
+    after: list[Any] | None = None
+    rows: Counter[str] = field(default_factory=Counter)
+    #: Id of the event that told others: it is over, and no address is needed any more.
+    announced: str | None = None
+
+    @classmethod
+    def read(cls, state: Mapping[str, Any]) -> "Progress":
+        """What `written` made of one."""
+        begun, rows = datetime.fromisoformat(state["begun_at"]), Counter(state["rows"])
+        return cls(begun, state["address"], state["place"], state["after"], rows, state["announced"])
+
+    def written(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "begun_at": self.begun_at.isoformat(),
+            "address": self.address,
+            "place": self.place,
+            "after": self.after,
+            "rows": dict(self.rows),
+            "announced": self.announced,
+        }
+
+
+def known(session: Session, subject: str, *, is_there: bool = False) -> str | None:
+    """The address of somebody; who was erased already is known without one, unless they have to be there.
+
+    Raises:
+        NotKnown: nobody has this id.
+    """
+    address: str | None = session.connection().execute(_FIND.where(_USER.c.id == subject)).scalar()
+    was_erased = not is_there and erasures.find(session, subject) is not None
+    if address is None and not was_erased and not _has_traces(session, subject):
+        raise NotKnown("No user has this id, and nothing is kept about it.")
+    return address
+
+
+def finish(database: Database, store: Store, now: datetime) -> Iterator[int]:
+    """Look once more for everybody who was erased some hours ago; gives how many rows that were, of each of them.
+
+    This time the jobs that erased them, and the events that asked for these, forget whom they were about.
+    """
+    with database.reading() as session:
+        due = [found for subject in erasures.due(session, now) if (found := erasures.find(session, subject))]
+    for one in due:
+        assert one.subject is not None
+        person = Person(one.subject, spared=[one.announced] if one.announced else [], kind=KIND)
+        again = Erasing(database, store, person, step=lambda _: database.transaction(), tell=lambda _, __: None)
+        progress = Progress(now)
+        again.erase(progress)
+        with database.transaction() as session:
+            erasures.end(session, one.subject)
+        yield progress.rows.total()
+
+
+def _has_traces(session: Session, subject: str) -> bool:
+    places = (table(EventLog), table(Activity))
+    found = (select(each.c.event_id).where(each.c.subject == subject).limit(1) for each in places)
+    return any(session.connection().execute(each).first() is not None for each in found)
+
+
+class Erasing:
+    """Erases one person; each slice is a step of its own, which does the same thing if it is done twice."""
+
+    def __init__(self, database: Database, store: Store, person: Person, *, step: Step, tell: Tell) -> None:
+        """Remember; nothing is done before it is asked for."""
+        self._database = database
+        self._store = store
+        self._person = person
+        self._step = step
+        self._tell = tell
+
+    def begin(self, progress: Progress) -> None:
+        """From here on nothing of the person is handled; and what had been claimed by then has ended."""
+        with self._step(progress.written()) as session:
+            erasures.begin(session, self._person.id, progress.begun_at + AGAIN)
+        until = time.monotonic() + _PATIENCE
+        with self._database.reading() as session:
+            others = erasures.begun(session)
+            while not erasures.is_over(session, others) and time.monotonic() < until:
+                self._tell(0.0, "waits for transactions that were open")
+                time.sleep(_PAUSE)
+
+    def erase(self, progress: Progress) -> None:
+        """All that is left, from where it stands."""
+        person = replace(self._person, address=progress.address, until=progress.begun_at)
+        for number in range(progress.place, len(PLACES)):
+            place = PLACES[number]
+            after = place.first if progress.after is None else place.read(progress.after)
+            progress.place = number
+            self._place(place, person, after, progress)
+            progress.after = None
+        progress.place = len(PLACES)
+        self._files(person, progress)
+
+    def _place(self, place: Place, person: Person, after: Key, progress: Progress) -> None:
+        while True:
+            with self._database.reading() as session:
+                end = place.end(session, person, after)
+                if end is None:
+                    return
+                which = place.within(person, after, end)
+                found = place.count(session, which, progress.begun_at)
+            if found:
+                progress.rows += found
+                progress.after = place.written(end)
+                self._erase(place, which, progress)
+            after = end
+            self._tell(progress.place / (len(PLACES) + 1), f"{place.name}: {progress.rows[place.name]:,}")
+
+    def _erase(self, place: Place, which: ColumnElement[bool], progress: Progress) -> None:
+        keys: list[str] = []
+        with self._step(progress.written()) as session:
+            _overwrite(session)
+            if place is JOBS:
+                keys = [row.key for row in session.connection().execute(files(which))]
+            place.erase(session, which, datetime.now(UTC))
+        for key in keys:
+            self._store.remove(key)
+
+    def _files(self, person: Person, progress: Progress) -> None:
+        """Results of jobs that were about something else, and that name the person all the same."""
+        after: Key = ("", -1)
+        while rows := self._some_files(after):
+            for one in rows:
+                if self._names(one.key, person):
+                    progress.rows["job_file"] += 1
+                    with self._step(progress.written()) as session:
+                        which = (_FILE.c.job_id == one.job_id, _FILE.c.ordinal == one.ordinal)
+                        gone = {"key": None, "name": ERASED, "digest": ""}
+                        session.connection().execute(update(_FILE).where(*which).values(gone))
+                    self._store.remove(one.key)
+                self._tell(1.0, "looks into results")
+            after = (rows[-1].job_id, rows[-1].ordinal)
+
+    def _some_files(self, after: Key) -> list[Any]:
+        job, number = after
+        ahead = (_FILE.c.job_id > job) | ((_FILE.c.job_id == job) & (_FILE.c.ordinal > number))
+        with self._database.reading() as session:
+            found = select(_FILE).where(ahead, _FILE.c.key.is_not(None)).order_by(*_FILE.primary_key).limit(_FILES)
+            return list(session.connection().execute(found))
+
+    def _names(self, key: str, person: Person) -> bool:
+        with suppress(NotStored), self._store.open(key) as file:
+            return names(file, person)
+        return False
+
+
+def _overwrite(session: Session) -> None:
+    """Have SQLite write over what is erased; PostgreSQL's vacuum makes room of it sooner or later."""
+    if session.connection().dialect.name == "sqlite":
+        session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
