@@ -16,8 +16,11 @@ from infra.database.readiness import Readiness
 from infra.delivery import Deliveries
 from infra.discovery import Found
 from infra.errors import BrokerUnavailable, TidingsError, TopologyConflict
+from infra.failing import Failing
+from infra.jobs import composing as doing_jobs
 from infra.jobs import storing
 from infra.jobs.attaching import Attachments
+from infra.jobs.kinds import Runner
 from infra.jobs.reconciling import Reconciling
 from infra.mail import Fetch, Mailer, Templates, no_files
 from infra.pausing import Pausing
@@ -150,8 +153,15 @@ def _deliveries(
     fetch = Attachments(database, storing.store(settings.results)).fetch
     performers = {**effects.performers(), "mail": _mailer(settings, fetch).perform}
     checks = Checks(database, publisher, Smtp(settings.smtp), broker_was_away=lambda: broker.was_away)
-    provisions = {Settings: settings, Database: database, Checks: checks}
-    return Deliveries(database, performers, provisions=provisions, is_stopping=lambda: broker.is_stopping)
+    running = doing_jobs.running(database, settings, is_stopping=lambda: broker.is_stopping)
+    return Deliveries(
+        database,
+        performers,
+        provisions={Settings: settings, Database: database, Checks: checks, Runner: running},
+        failing=Failing(database, running.failed),
+        owner=running.owner,
+        is_stopping=lambda: broker.is_stopping,
+    )
 
 
 def _duties(settings: Settings, database: Database, publisher: BlockingPublisher) -> dict[str, Duty]:

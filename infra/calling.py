@@ -1,14 +1,20 @@
 """Calling handlers: a plain function in the worker's thread, a coroutine function in the one event loop beside it."""
 
 import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import wait
 from contextlib import ExitStack
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from infra.context import DeliveryContext
 from infra.subscriptions import Subscription
+
+T = TypeVar("T")
+#: Seconds: an interrupt waits for the end of what the thread waits for.
+_INTERRUPTIBLE = 0.25
 
 
 class Calling:
@@ -38,6 +44,16 @@ class Calling:
         future = self._loop().start_task_soon(subscription.handler, *arguments)
         try:
             future.result(subscription.timeout)
+        finally:
+            future.cancel()
+
+    def wait_for(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Call a coroutine function, and wait so that this thread can be interrupted, which cancels it."""
+        future = self._loop().start_task_soon(function)
+        try:
+            while not wait([future], timeout=_INTERRUPTIBLE).done:
+                continue
+            return future.result()
         finally:
             future.cancel()
 

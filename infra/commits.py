@@ -1,5 +1,6 @@
 """What a delivery writes: the claim of its event, what its handler collected, and what became of its effects."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,17 @@ class AlreadyHandled(BaseException):
 
 class GivenUp(BaseException):
     """The event was given up while it was at work, and others of its subject have gone on: it ends without a trace."""
+
+
+class Postponed(BaseException):
+    """The event cannot be handled to its end now: undo this delivery, and let the same try come back later."""
+
+    def __init__(self, reason: str, *, delay: int = 5, write: Callable[[Session], None] | None = None) -> None:
+        """`write` is to be committed together with the note that it comes back."""
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = delay
+        self.write = write
 
 
 def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Session:
@@ -47,7 +59,7 @@ def require_wanted(session: Session, delivery: inbox.Delivery) -> None:
 
 def write(session: Session, context: DeliveryContext, owner: str) -> None:
     """Write what the handler collected, in the transaction of its own rows."""
-    if context.intents:
+    if context.intents or context.owed:
         inbox.owe_effects(session, context.event_id, context.consumer)
         effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)

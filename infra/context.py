@@ -35,6 +35,9 @@ class DeliveryContext:
     publishes: tuple[str, ...] | None = None
     published: list[tuple[Envelope, datetime | None]] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+    #: Effects that earlier commits of the same event wrote down, and those of them that are to be performed now.
+    intended: int = 0
+    owed: list[Intent] = field(default_factory=list)
     _session: Session | None = None
 
     @property
@@ -117,6 +120,6 @@ class DeliveryContext:
 
     def perform(self, effect: str, **arguments: Any) -> None:
         """Intend any effect."""
-        ordinal = len(self.intents)
+        ordinal = self.intended + len(self.intents)
         key = str(uuid5(_KEYS, f"{self.event_id}/{self.consumer}/{ordinal}"))
         self.intents.append(Intent(self.event_id, self.consumer, ordinal, effect, arguments, key))

@@ -30,19 +30,23 @@ _LATER = Hold("what came with it took long")
 class Deliveries:
     """Makes, for each subscription, the function that the broker calls with messages."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each has a default
         self,
         database: Database,
         performers: Mapping[str, Performer],
         *,
         provisions: Mapping[type, object] | None = None,
         failing: Failing | None = None,
+        owner: str | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Remember; `provisions` is what handlers may ask for, `failing` decides on failures."""
+        """Remember; `provisions` is what handlers may ask for, `failing` decides on failures.
+
+        `owner` is this process's name, where others need to know it too.
+        """
         self._database = database
         self._provisions = provisions or {}
-        self._performing = Performing(database, performers)
+        self._performing = Performing(database, performers, owner)
         self._calling = Calling()
         self._failing = failing or Failing(database)
         self._ordering = Ordering(database)
@@ -104,7 +108,11 @@ class Deliveries:
                 return self._end(subscription, one, handle)
         except commits.GivenUp:
             return PassedOver()
+        except commits.Postponed as postponed:
+            return self._failing.postponed(one.delivery, postponed)
         except (DatabaseUnavailable, Busy) as error:
+            if isinstance(error, Busy) and subscription.job is not None:  # which may take an hour
+                return self._failing.postponed(one.delivery, commits.Postponed(str(error)))
             return Hold(str(error))
 
     def _end(self, subscription: Subscription, one: Try, handle: Callable[[], Sequence[Intent] | None]) -> Outcome:
@@ -114,7 +122,7 @@ class Deliveries:
                 return Done(filtered=True)
             failpoint("delivery.after-commit", one.consumer)
             self._performing.perform(intents)
-        except (DatabaseUnavailable, Busy, commits.GivenUp, KeyboardInterrupt, SystemExit):
+        except (DatabaseUnavailable, Busy, commits.GivenUp, commits.Postponed, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts
             if self._is_stopping() and not isinstance(error, Exception):
@@ -169,7 +177,7 @@ class Deliveries:
             if context.has_begun:
                 commits.require_wanted(context.session, one.delivery)
                 commits.write(context.session, context, self._performing.owner)
-                return context.intents
+                return [*context.owed, *context.intents]
         commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
         if not self._database.run(commit):
             raise commits.AlreadyHandled

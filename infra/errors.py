@@ -18,6 +18,9 @@
     ├── UnfitResult                   what a job's function gave is not what its kind says
     ├── NotKnown                      an operator named something that does not exist
     │   └── Gone                      it did exist
+    ├── Hopeless                      no further try can help, whatever a consumer's rules say
+    │   ├── InvalidParameters         what a job is to work on does not fit its kind
+    │   └── NoSuchJob                 a message asks for a job that is not there
     ├── NotPossible                   an operator asked for what the present state does not allow
     └── EffectError                   an effect that did not happen
         ├── EffectRefused             refused for good: a further try is useless
@@ -99,6 +102,18 @@ class NotKnown(TidingsError):
 
 class Gone(NotKnown):
     """What an operator named is there no more, and will not come again."""
+
+
+class Hopeless(TidingsError):
+    """The very same would happen at each further try, so there is none."""
+
+
+class InvalidParameters(Hopeless):
+    """The parameters of a job do not fit its kind."""
+
+
+class NoSuchJob(Hopeless):
+    """The job that a message asks for is not in the database."""
 
 
 class NotPossible(TidingsError):

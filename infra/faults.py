@@ -44,6 +44,11 @@ NAMES = frozenset(
         "scheduler.before-insert",
         "scheduler.after-insert",
         "scheduler.after-commit",
+        "job.after-begin",
+        "job.before-checkpoint",
+        "job.after-checkpoint",
+        "job.before-end",
+        "job.after-end",
         "cleaning.between-batches",
     }
 )

@@ -76,4 +76,12 @@ class Hold:
     alone: bool = False
 
 
-Outcome = Done | PassedOver | RetryLater | Park | Hold
+@dataclass(frozen=True, slots=True)
+class ComeBack:
+    """It cannot be handled now, and that is no failure: as `RetryLater`, but the copy is the same try."""
+
+    delay: int
+    reason: str
+
+
+Outcome = Done | PassedOver | RetryLater | ComeBack | Park | Hold

@@ -21,8 +21,8 @@ _QUICK = 1.0
 class Performing:
     """Performs intents for one process."""
 
-    def __init__(self, database: Database, performers: Mapping[str, Performer]) -> None:
-        self.owner = owners.name()
+    def __init__(self, database: Database, performers: Mapping[str, Performer], owner: str | None = None) -> None:
+        self.owner = owner or owners.name()
         self._database = database
         self._performers = performers
         self._at_work: set[tuple[str, str]] = set()

@@ -40,9 +40,12 @@ _TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), bu
 LEASE = timedelta(seconds=20)
 
 
-def intend(session: Session, intents: Sequence[Intent], owner: str) -> None:
-    """Write down, in the handler's transaction, what this process is to do after its commit."""
-    rows = [_row(intent, owner) for intent in intents]
+def intend(session: Session, intents: Sequence[Intent], owner: str, *, later: bool = False) -> None:
+    """Write down, in the handler's transaction, what this process is to do after its commit.
+
+    `later` is after a further one, which may be another process's: nobody holds them until then.
+    """
+    rows = [_row(intent, owner, timedelta(0) if later else LEASE) for intent in intents]
     if rows:
         session.connection().execute(_INTEND, rows if len(rows) > 1 else rows[0])
 
@@ -96,7 +99,7 @@ def _key(intent: Intent) -> dict[str, Any]:
     return {"event": intent.event_id, "who": intent.consumer, "number": intent.ordinal}
 
 
-def _row(intent: Intent, owner: str) -> dict[str, Any]:
+def _row(intent: Intent, owner: str, lease: timedelta) -> dict[str, Any]:
     return {
         "event_id": intent.event_id,
         "consumer": intent.consumer,
@@ -106,5 +109,5 @@ def _row(intent: Intent, owner: str) -> dict[str, Any]:
         "key": intent.key,
         "state": "intended",
         "owner": owner,
-        "busy_until": datetime.now(UTC) + LEASE,
+        "busy_until": datetime.now(UTC) + lease,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
 from sqlmodel import Session
 from structlog.stdlib import BoundLogger
@@ -12,6 +12,19 @@ from events.envelope import Event
 from infra.handlers import Mail
 
 T = TypeVar("T")
+
+
+class Stopped(BaseException):
+    """The work on a job is to end here. Let it pass; it is no Exception, so that none catches it who means errors."""
+
+    CANCELLED: ClassVar[str] = "It was cancelled."
+    LOST: ClassVar[str] = "Another worker has this job now."
+    STOPPING: ClassVar[str] = "Its worker is stopping, and another one goes on with it."
+    LONG: ClassVar[str] = "It takes long, so it goes on in a new delivery, before the broker takes its worker for lost."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Job(Protocol):

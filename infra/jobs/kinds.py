@@ -33,6 +33,8 @@ class Kind:
     unique: Unique | None = None
     #: Announce `job.ended` when a job is over.
     announce: bool = False
+    #: Seconds of work, over all the stints of a try.
+    timeout: float = 3_600.0
 
     def described(self) -> dict[str, Any]:
         """As JSON, for those who cannot import its module."""
@@ -77,7 +79,7 @@ def job(  # noqa: PLR0913  # each has a default
     _check_schemas(name, parameters, result)
 
     def record(handler: H) -> H:
-        kind = Kind(name, handler, parameters, result, unique, announce)
+        kind = Kind(name, handler, parameters, result, unique, announce, timeout)
         enter(
             Subscription(
                 consumer=name,

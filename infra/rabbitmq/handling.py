@@ -17,11 +17,11 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from infra.errors import MessageRefused
 from infra.faults import failpoint
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
+from infra.outcomes import ComeBack, Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.deliveries import Delivery, Verdict
 from infra.rabbitmq.messages import Message
-from infra.rabbitmq.retries import retry_message
+from infra.rabbitmq.retries import retry_message, same_try
 from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.rabbitmq.topology import DEAD
 from infra.retrying import Retry
@@ -114,6 +114,10 @@ class Handling:
                     delay=outcome.delay,
                     attempt=incoming.attempt,
                     error=outcome.error,
+                )
+            case ComeBack(delay=delay, reason=reason):
+                copy = same_try(
+                    delivery.message(), consumer=self.consumer, delay=delay, attempt=incoming.attempt, reason=reason
                 )
             case Park():
                 copy = dead_message(delivery.message(), outcome, consumer=self.consumer, attempt=incoming.attempt)

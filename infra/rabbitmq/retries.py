@@ -22,6 +22,11 @@ def retry_message(original: Message, *, consumer: str, delay: float, attempt: in
     return replace(original, exchange=tier_at_least(delay)[1], routing_key=consumer, headers=headers)
 
 
+def same_try(original: Message, *, consumer: str, delay: float, attempt: int, reason: str) -> Message:
+    """A copy for the same tier that counts as the same try, as that did not take place."""
+    return retry_message(original, consumer=consumer, delay=delay, attempt=attempt - 1, error=reason)
+
+
 def own_headers(original: Message, *, consumer: str, attempt: int, error: str) -> dict[str, Any]:
     """Fresh headers: of the original's only our own are kept, for the broker would count a copied `x-death` on."""
     kept = {name: original.headers.get(name) for name in (TRACEPARENT, DEAD_LETTER, BACKFILL)}

@@ -1,9 +1,9 @@
 """The messages that a delivery of a test begins and ends with, as on the bus."""
 
-from infra.outcomes import Done, Hold, Outcome, Park, PassedOver, RetryLater
+from infra.outcomes import ComeBack, Done, Hold, Outcome, Park, PassedOver, RetryLater
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.messages import ATTEMPT, Message, resent_message
-from infra.rabbitmq.retries import retry_message
+from infra.rabbitmq.retries import retry_message, same_try
 
 
 def first(consumer: str, body: bytes, attempt: int) -> Message:
@@ -18,6 +18,8 @@ def after(message: Message, outcome: Outcome, *, consumer: str, attempt: int) ->
     match outcome:
         case RetryLater(delay=delay, error=error):
             return retry_message(message, consumer=consumer, delay=delay, attempt=attempt, error=error)
+        case ComeBack(delay=delay, reason=reason):
+            return same_try(message, consumer=consumer, delay=delay, attempt=attempt, reason=reason)
         case Park():
             return dead_message(message, outcome, consumer=consumer, attempt=attempt)
         case Done() | PassedOver() | Hold():

@@ -12,12 +12,12 @@ from infra.database.engine import Database
 from infra.effects import Intent
 from infra.errors import EffectFailed
 from infra.mail import Templates, compose
-from infra.outcomes import Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
+from infra.outcomes import ComeBack, Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
 from infra.rehearsal import MAIL, Capturing, Played, Rehearsal
 from infra.subscriptions import Subscription
 from infra.testing.told import Mail, Told
 
-_NAMES: dict[type[Outcome], str] = {RetryLater: "retrying", Park: "dead", Hold: "held"}
+_NAMES: dict[type[Outcome], str] = {RetryLater: "retrying", ComeBack: "retrying", Park: "dead", Hold: "held"}
 
 
 class Stage:

@@ -10,7 +10,7 @@ from events.envelope import Envelope
 from infra.effects import Intent
 from infra.errors import TidingsError
 from infra.mail import Composed
-from infra.outcomes import Outcome, Park, RetryLater
+from infra.outcomes import ComeBack, Outcome, Park, RetryLater
 
 
 class KitError(TidingsError):
@@ -96,7 +96,7 @@ class Told:
     @property
     def retry_in(self) -> int | None:
         """Seconds until the next try, if there is to be one."""
-        return self.outcome.delay if isinstance(self.outcome, RetryLater) else None
+        return self.outcome.delay if isinstance(self.outcome, RetryLater | ComeBack) else None
 
     @property
     def reason(self) -> str | None:
@@ -115,6 +115,8 @@ class Told:
         match self.outcome:
             case RetryLater():
                 return f"retrying in {self.outcome.delay} s: {self.outcome.error}"
+            case ComeBack():
+                return f"comes back in {self.outcome.delay} s: {self.outcome.reason}"
             case Park():
                 return f"dead, {self.outcome.reason}: {self.outcome.error}"
             case _:

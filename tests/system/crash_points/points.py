@@ -73,7 +73,17 @@ CLOCK = (
 EVERYWHERE = (*GATEWAY, *DELIVERY, *KEEPING, *RESENDING, *REPLAYED, *CLOCK)
 #: Those that have tests of their own: the cleaning dies with old rows around it (tests/infra/cleaning/test_killed.py),
 #: the relay with a past (tests/infra/relaying/test_past.py), an ordered consumer with events that wait
-#: (tests/system/ordered, tests/model/ordered.py).
+#: (tests/system/ordered, tests/model/ordered.py), a worker with a job (tests/system/jobs).
 ELSEWHERE = frozenset(
-    {"cleaning.between-batches", "backfill.after-confirm", "ordering.after-waiting", "ordering.before-wake"}
+    {
+        "cleaning.between-batches",
+        "backfill.after-confirm",
+        "ordering.after-waiting",
+        "ordering.before-wake",
+        "job.after-begin",
+        "job.before-checkpoint",
+        "job.after-checkpoint",
+        "job.before-end",
+        "job.after-end",
+    }
 )

@@ -1,0 +1,142 @@
+"""Jobs at work: until when they are their worker's, where they can go on, and how their tries ended.
+
+Whoever works on a job holds a lease on it. Every statement here names the holder, so one that has lost its lease writes
+nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import JSON, bindparam, case, null, update
+from sqlmodel import Session
+
+from infra.database.job_begins import LEASE, Run
+from infra.database.job_tables import Job
+from infra.database.tables import UtcDateTime, table
+from infra.errors import LeaseLost
+
+_JOB = table(Job)
+_NOW = bindparam("now", type_=UtcDateTime)
+_MINE = (_JOB.c.id == bindparam("job"), _JOB.c.owner == bindparam("me"), _JOB.c.state == "running")
+_BEAT = (
+    update(_JOB).where(*_MINE).values(busy_until=bindparam("until", type_=UtcDateTime)).returning(_JOB.c.cancelled_at)
+)
+_FAR = {"progress": bindparam("done"), "progress_text": bindparam("text"), "updated_at": _NOW}
+_BEAT_WITH_PROGRESS = _BEAT.values(_FAR)
+_CHECKPOINT = _BEAT.values(
+    **_FAR, checkpoint=bindparam("at", type_=JSON), checkpoint_at=_NOW, effects=bindparam("intended")
+)
+_WORKED = _JOB.c.worked + bindparam("seconds")
+_OVER: dict[str, Any] = {"busy_until": None, "worked": _WORKED, "updated_at": _NOW}
+_END = (
+    update(_JOB)
+    .where(*_MINE)
+    .values(
+        **_OVER,
+        state=bindparam("ending"),
+        progress=bindparam("done"),
+        progress_text=bindparam("text"),
+        error=None,
+        finished_at=_NOW,
+    )
+)
+_HAND_BACK = (
+    update(_JOB)
+    .where(*_MINE)
+    .values(**_OVER, state="queued", progress=bindparam("done"), progress_text=bindparam("text"))
+)
+_FAILS = update(_JOB).where(*_MINE).values(**_OVER, error=bindparam("why")).returning(_JOB.c.state)
+_IS_DEAD = _FAILS.values(state="failed", finished_at=_NOW)
+_STOPPED = _JOB.c.cancelled_at.is_not(None)
+_COMES_AGAIN = _FAILS.values(
+    state=case((_STOPPED, "cancelled"), else_="retrying"),
+    finished_at=case((_STOPPED, _NOW)),
+    retry_at=case((_STOPPED, null()), else_=bindparam("due", type_=UtcDateTime)),
+)
+Ending = Literal["succeeded", "cancelled"]
+Failure = Literal["retrying", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """How far a job is."""
+
+    done: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life of one job's worker."""
+
+    job_id: str
+    owner: str
+    #: None: as it was.
+    far: Far | None
+
+
+def beat(session: Session, beats: Sequence[Beat], lease: timedelta = LEASE) -> dict[str, bool]:
+    """Keep these for a while longer; gives those that are still their worker's, and whether each is to be cancelled."""
+    kept = {}
+    for one in beats:
+        statement, far = (_BEAT, {}) if one.far is None else (_BEAT_WITH_PROGRESS, _far(one.far))
+        row = session.connection().execute(statement, {**_mine(one.job_id, one.owner, lease), **far}).one_or_none()
+        if row is not None:
+            kept[one.job_id] = row.cancelled_at is not None
+    return kept
+
+
+def checkpoint(session: Session, run: Run, *, state: Any, effects: int, far: Far) -> bool:
+    """Write where the work can go on; whether the job is to be cancelled.
+
+    Raises:
+        LeaseLost: it is another worker's now, or nobody's.
+    """
+    values = {**_mine(run.job_id, run.owner, run.lease), **_far(far), "at": {"state": state}, "intended": effects}
+    row = session.connection().execute(_CHECKPOINT, values).one_or_none()
+    if row is None:
+        raise LeaseLost("The job is another worker's now.")
+    return row.cancelled_at is not None
+
+
+def end(session: Session, run: Run, ending: Ending, *, far: Far, seconds: float) -> None:
+    """Write, in the transaction of all that belongs to the end, that it is over after so many more seconds of work.
+
+    Raises:
+        LeaseLost: it is another worker's now, or nobody's.
+    """
+    values = {**_key(run.job_id, run.owner), **_far(far), "ending": ending, "seconds": seconds}
+    if not session.connection().execute(_END, values).rowcount:
+        raise LeaseLost("The job is another worker's now.")
+
+
+def hand_back(session: Session, run: Run, *, far: Far, seconds: float) -> None:
+    """Give it up after so many seconds of work, to go on in the same try; nothing if it was lost."""
+    session.connection().execute(_HAND_BACK, {**_key(run.job_id, run.owner), **_far(far), "seconds": seconds})
+
+
+def fail(session: Session, run: Run, *, error: str, retry_at: datetime | None, seconds: float) -> Failure | None:
+    """Write that its try failed, why, and when the next one is due (None: it is given up); its state then.
+
+    None when it was lost.
+    """
+    values = {**_key(run.job_id, run.owner), "why": error, "seconds": seconds}
+    connection = session.connection()
+    if retry_at is None:
+        return connection.execute(_IS_DEAD, values).scalar_one_or_none()
+    return connection.execute(_COMES_AGAIN, {**values, "due": retry_at}).scalar_one_or_none()
+
+
+def _key(job_id: str, owner: str) -> dict[str, Any]:
+    return {"job": job_id, "me": owner, "now": datetime.now(UTC)}
+
+
+def _mine(job_id: str, owner: str, lease: timedelta) -> dict[str, Any]:
+    key = _key(job_id, owner)
+    return {**key, "until": key["now"] + lease}
+
+
+def _far(far: Far) -> dict[str, Any]:
+    return {"done": far.done, "text": far.text}
