@@ -11,7 +11,7 @@ from infra.subscriptions import Context, subscribe
 
 
 @subscribe("erasure-again", to=HourPassed, publishes=(), concurrency=1, timeout=1_200.0)
-def look_again(event: HourPassed, context: Context) -> None:
+def look_again(_event: HourPassed, context: Context) -> None:
     """Erase what came of the erased after all, six hours later; then their ids are forgotten, too."""
     # In transactions of its own, before the delivery's begins: one that is interrupted has less to do the next time.
     database = context.provided(Database)

@@ -86,7 +86,7 @@ def _name(number: int) -> str:
 
 
 def _rows(session: Session, place: Place, which: ColumnElement[bool]) -> list[dict[str, Any]]:
-    rows = [_told(row._mapping) for row in session.connection().execute(place.rows(which))]  # noqa: SLF001  # public
+    rows = [_told(row._asdict()) for row in session.connection().execute(place.rows(which))]
     if place is JOBS:
         results: dict[str, list[dict[str, Any]]] = {}
         for one in session.connection().execute(files(which)):

@@ -95,6 +95,7 @@ def test_a_result_of_a_job_about_something_else_that_names_them_goes(
     assert {"job_file": 1} == erased(database, tmp_path, ADA).rows
     with database.reading() as session:
         keys = select(table(JobFile).c.key).order_by(table(JobFile).c.ordinal)
+        keys = select(table(JobFile).c.key).order_by(table(JobFile).c.ordinal)
         assert [None, others] == list(session.connection().execute(keys).scalars())
     with pytest.raises(NotStored):
         store.open(mine)
