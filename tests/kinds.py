@@ -1,13 +1,16 @@
 """Kinds of jobs as a database remembers them, without a module that does them."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, EmailStr, Field
+from sqlalchemy import update
 
 from events.jobs import JobRequested
 from infra.database import consumers
 from infra.database.engine import Database
+from infra.database.job_tables import Job
+from infra.database.tables import table
 from infra.jobs.kinds import Kind, Unique
 from infra.subscriptions import Subscription
 
@@ -63,3 +66,9 @@ def declare(database: Database, *subscriptions: Subscription) -> None:
 def plain(name: str) -> Subscription:
     """A consumer that is no kind of jobs."""
     return Subscription(consumer=name, types=("user.registered",), handler=lambda event, context: None)
+
+
+def change(database: Database, job_id: str, **values: Any) -> None:
+    """What a worker would write of a job."""
+    statement = update(table(Job)).where(table(Job).c.id == job_id).values(**values)
+    database.run(lambda session: session.connection().execute(statement))

@@ -18,7 +18,7 @@ from schemathesis.generation import GenerationMode
 from infra.database import schedules
 from infra.database.engine import Database
 from infra.database.schedules import Definition
-from tests import given_up
+from tests import given_up, kinds
 from tests.gateway.conftest import TOKEN
 from tests.web_server import WebServer
 
@@ -32,6 +32,10 @@ GOOD: dict[str, dict[str, list[Any]]] = {
     "POST /events": {
         "type": ["heartbeat.ticked"],
         "data": [{"due_at": "2030-01-01T00:00:00Z"}, {"due_at": "0001-01-01T00:00:00+14:00"}],
+    },
+    "POST /jobs": {
+        "kind": [kinds.REPORT, "anything", "joining"],
+        "parameters": [{"since": "2030-01-01T00:00:00Z"}, {"since": "0001-01-01T00:00:00+14:00", "parts": [{}]}, {}],
     },
     "POST /schedules": {
         "name": ["one", "two", "three-of-many", "in-code"],
@@ -125,6 +129,7 @@ def existing(fuzz: Fuzz, database: Database) -> dict[str, list[str]]:
     registered = fuzz.post("/users", {"name": "Ada", "email": "ada@example.com"})
     operation = fuzz.post("/dead-letters/replay", {"consumer": given_up.SMS, "why": "a fuzz"})
     ids = [registered["id"], registered["event_id"], operation["id"], *kept, *(to_come(fuzz) for _ in range(20))]
+    ids += work(fuzz, database)
     return {"id": ids, "name": [given_up.SMS, "welcome-email", *timetable(fuzz, database)]}
 
 
@@ -132,6 +137,20 @@ def to_come(fuzz: Fuzz) -> str:
     """An event that waits for its time."""
     event = {"type": "heartbeat.ticked", "data": {"due_at": "2030-01-01T00:00:00Z"}, "delay": "1d"}
     return str(fuzz.post("/events", event)["id"])
+
+
+def work(fuzz: Fuzz, database: Database) -> list[str]:
+    """Jobs of which some are over, and some can still be called off."""
+    kinds.declare(
+        database,
+        kinds.subscription(),
+        kinds.subscription("anything", kinds.Anything),
+        kinds.subscription("joining", kinds.Report, unique="join"),
+    )
+    made = [str(fuzz.post("/jobs", {"kind": "anything"})["id"]) for _ in range(12)]
+    for job_id, state in zip(made, ("running", "succeeded", "failed", "cancelled"), strict=False):
+        kinds.change(database, job_id, state=state)
+    return made
 
 
 def timetable(fuzz: Fuzz, database: Database) -> list[str]:

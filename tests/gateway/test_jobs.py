@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from events.envelope import decode
 from events.jobs import JobEnded, JobRequested
 from infra.database import outbox, retirements
 from infra.database.engine import Database
-from infra.database.job_tables import Job, JobFile
+from infra.database.job_tables import JobFile
 from infra.database.tables import table
 from infra.jobs.views import JobView
 from infra.owners import name as owner
 from tests import kinds
-from tests.kinds import REPORT
+from tests.kinds import REPORT, change
 from tests.problems import told, wrong
 
 PARAMETERS = {"since": "2026-11-01T00:00:00Z"}
@@ -41,12 +41,6 @@ def declared(database: Database) -> None:
 
 def ask(operator: TestClient, kind: str = REPORT, parameters: Any = PARAMETERS, **headers: str) -> Response:
     return operator.post("/jobs", json={"kind": kind, "parameters": parameters}, headers=headers)
-
-
-def change(database: Database, job_id: str, **values: Any) -> None:
-    """As a worker would."""
-    statement = update(table(Job)).where(table(Job).c.id == job_id).values(**values)
-    database.run(lambda session: session.connection().execute(statement))
 
 
 def result(database: Database, job_id: str, *, key: str | None = "a/b") -> None:
