@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from events.envelope import Event, event_types
+from events.registry import families
 from infra.errors import TidingsError
 
 #: Where it is (as in `("data", "email")`), Pydantic's type of error, and its message.
@@ -30,6 +31,8 @@ def event_of(event_type: str, data: dict[str, Any]) -> Event:
     Raises:
         DoesNotFit: names each field that is wrong.
     """
+    if any(f"{event_type}.".startswith(f"{family}.") for family in families()):
+        raise DoesNotFit([(("type",), "not_by_hand", "Jobs are asked for by POST /jobs.")])
     if event_type not in event_types():
         raise DoesNotFit([(("type",), "unknown_type", "This program knows no events of this type.")])
     return fitting(event_types()[event_type], data)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from events.jobs import JobRequested
 from gateway.documents import layout
 from gateway.documents.latest import Latest
 from gateway.users import service as users
@@ -16,6 +17,7 @@ from infra.settings import Settings
 #: What is announced without a schedule and without a handler.
 PROGRAMS = (
     Publisher(PROGRAM, "gateway", users.ANNOUNCES, "When somebody registers by `POST /users`."),
+    Publisher(PROGRAM, "gateway", (JobRequested.TYPE,), "When somebody asks for a job by `POST /jobs`."),
     Publisher(PROGRAM, "consumers", silence.ANNOUNCES, "The watch over the timetable."),
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlmodel import Session
 
 from events import causes
+from events.jobs import JobRequested
 from infra.announcing.views import EventItem, EventStory, published, unpublished
 from infra.database import audit, event_log, held
 from infra.database import outbox as store
@@ -28,9 +29,9 @@ def story(session: Session, event_id: str) -> EventStory:
     """
     # In this order: an event that is on its way from the one to the other meanwhile is not missed.
     if waiting := store.find(session, event_id):
-        return EventStory(**_envelope(waiting.body), **unpublished(waiting), deliveries=_deliveries(session, event_id))
+        return _story(session, _envelope(waiting.body) | unpublished(waiting))
     if logged := event_log.find(session, event_id):
-        return EventStory(**_logged(logged), deliveries=_deliveries(session, event_id))
+        return _story(session, _logged(logged))
     raise missing(session, event_id)
 
 
@@ -55,6 +56,12 @@ def outbox(
     """Events that are not published, the one that is due next first, each with its place."""
     rows = held.page(session, wanted, after=after, limit=limit)
     return [(Place.of(row), EventItem(**_envelope(row.body), **unpublished(row))) for row in rows]
+
+
+def _story(session: Session, said: dict[str, Any]) -> EventStory:
+    about = said.get("subject")  # what was erased has none
+    is_request = about is not None and said["type"].startswith(f"{JobRequested.TYPE}.")
+    return EventStory(**said, job=f"/jobs/{about}" if is_request else None, deliveries=_deliveries(session, said["id"]))
 
 
 def _deliveries(session: Session, event_id: str) -> list[Delivery]:

@@ -52,6 +52,7 @@ class EventStory(EventItem):
     """Everything about one event."""
 
     data: dict[str, Any]
+    job: str | None = Field(default=None, description="The job that it asks for: `/jobs/{id}`.")
     deliveries: list[Delivery]
 
 

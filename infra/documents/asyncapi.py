@@ -20,7 +20,7 @@ _DESCRIPTION = (
     "Every event is published to one topic exchange under its type, and each consumer has a queue of its own that is "
     "bound to the types that it takes. Messages are CloudEvents 1.0 in structured JSON. They are delivered at least "
     "once: the id of an event says whether it is a repetition. Whoever may announce events does so through the gateway "
-    "(`POST /events`, see `/openapi.json`), never on the broker itself."
+    "(`POST /events`, and `POST /jobs` for work, see `/openapi.json`), never on the broker itself."
 )
 _LOGIN = {"$ref": "#/components/securitySchemes/login"}
 
@@ -61,11 +61,20 @@ def _server(server: Server) -> Json:
 def _type_channel(kind: Kind, vhost: str) -> Json:
     exchange = {"name": EVENTS, "type": "topic", "durable": True, "autoDelete": False, "vhost": vhost}
     return {
-        "address": kind.type,
+        "address": kind.address,
         **_described(kind.description),
+        **_parameters(kind),
         "messages": {kind.type: _message_reference(kind)},
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": _BINDINGS}},
     }
+
+
+def _parameters(kind: Kind) -> Json:
+    """Of a family: what stands in its address for the last word of a member's type."""
+    if kind.member is None:
+        return {}
+    place = {"description": "Which member of the family.", "location": f"$message.payload#/data/{kind.member}"}
+    return {"parameters": {kind.member: place}}
 
 
 def _queue_channel(listener: Listener, kinds: Iterable[Kind], vhost: str) -> Json:
@@ -115,7 +124,8 @@ def _receives(listener: Listener, kinds: Iterable[Kind]) -> Json:
             _reference("channels", listener.name, "messages", each.type) for each in kinds if listener.takes(each.type)
         ],
         "bindings": {"amqp": {"ack": True, "bindingVersion": _BINDINGS}},
-        "x-options": dict(listener.options),
+        # Not what a kind of jobs takes: that is the schema of its message.
+        "x-options": {name: each for name, each in listener.options.items() if name != "job"},
     }
 
 

@@ -33,6 +33,10 @@ class Entry:
     description: str
     subject: str | None
     is_known: bool
+    is_announced_by_hand: bool
+    #: Of a family: the field that is the last word of a member's type.
+    member: str | None
+    schema_path: str
     fields: list[Field]
     #: As JSON, for reading.
     schema: str
@@ -54,6 +58,9 @@ def _entry(kind: Kind, facts: Facts) -> Entry:
         description=kind.description,
         subject=kind.subject,
         is_known=kind.is_known,
+        is_announced_by_hand=kind.is_announced_by_hand,
+        member=kind.member,
+        schema_path=kind.schema_path,
         fields=fields_of(kind.schema or {}),
         schema=_written(kind.schema),
         example=_written(kind.example),

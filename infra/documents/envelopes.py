@@ -5,7 +5,6 @@ from typing import Any
 from infra.documents.embedding import PLACE
 from infra.documents.facts import Kind
 from infra.rabbitmq.messages import ATTEMPT, CONTENT_TYPE, TRACEPARENT
-from infra.schemas import rendering
 
 __all__ = ["CONTENT_TYPE", "ENVELOPE", "HEADERS", "envelope_of", "example_message"]
 
@@ -47,8 +46,10 @@ HEADERS: dict[str, Any] = {
 def envelope_of(kind: Kind) -> dict[str, Any]:
     """The schema of a message of this type."""
     own: dict[str, Any] = {"type": {"const": kind.type}}
+    if kind.member is not None:
+        own["type"] = {"pattern": f"^{kind.type.replace('.', '[.]')}[.]"}
     if kind.is_known:
-        own["dataschema"] = {"const": rendering.path(kind.type, kind.version)}
+        own["dataschema"] = {"const": kind.schema_path}
         own["data"] = {"$ref": f"{PLACE}{kind.type}.{kind.version}"}
     return {"allOf": [{"$ref": f"{PLACE}cloudevent"}, {"type": "object", "properties": own}]}
 
@@ -57,16 +58,17 @@ def example_message(kind: Kind) -> dict[str, Any] | None:
     """A message of this type as it may be read from its queue; None when no data for it is known."""
     if kind.example is None:
         return None
+    own_type = kind.type if kind.member is None else f"{kind.type}.{kind.example[kind.member]}"
     about = None if kind.subject is None else kind.example.get(kind.subject)
     payload = {
         "specversion": "1.0",
         "id": _AN_ID,
-        "type": kind.type,
+        "type": own_type,
         "source": "/gateway",
         **({} if about is None else {"subject": str(about)}),
         "time": _A_MOMENT,
         "datacontenttype": "application/json",
-        "dataschema": rendering.path(kind.type, kind.version),
+        "dataschema": kind.schema_path,
         "correlationid": _AN_ID,
         "data": dict(kind.example),
     }

@@ -1,7 +1,8 @@
 """What a document tells: event types, who publishes and who takes them, where the broker is; no row of any event."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -9,11 +10,13 @@ from urllib.parse import unquote, urlsplit
 from sqlmodel import Session
 
 from events.envelope import Event, event_types
+from events.errors import UnknownType
+from events.registry import families, newest
 from infra import hosts
 from infra.database import consumers, schedules
 from infra.database.schedule_tables import Schedule
 from infra.database.tables import Subscription
-from infra.documents.examples import example_of
+from infra.documents.examples import example_of, made_up
 from infra.schemas import rendering, serving
 from infra.subscriptions import EVERY_TYPE
 
@@ -50,6 +53,25 @@ class Kind:
     schema: Mapping[str, Any] | None
     #: Data that the type takes; None: none could be made up.
     example: Mapping[str, Any] | None
+    #: The type whose schema its events name: of a member of a family, the family's.
+    schema_type: str = ""
+    #: Of a family: the field of its data that is the last word of a member's type.
+    member: str | None = None
+
+    @property
+    def schema_path(self) -> str:
+        """What its events name as their `dataschema`."""
+        return rendering.path(self.schema_type or self.type, self.version)
+
+    @property
+    def address(self) -> str:
+        """The type on the wire; of a family, with a place for its last word."""
+        return self.type if self.member is None else f"{self.type}.{{{self.member}}}"
+
+    @property
+    def is_announced_by_hand(self) -> bool:
+        """Whether `POST /events` takes it: members of families come about in ways of their own."""
+        return self.is_known and self.member is None and self.schema_type in {"", self.type}
 
     @property
     def is_known(self) -> bool:
@@ -100,7 +122,8 @@ class Facts:
 
     def publishers_of(self, event_type: str) -> list[Publisher]:
         """Who says that it announces events of this type."""
-        return [each for each in self.publishers if event_type in each.types]
+        names = {event_type, *(cls.TYPE for cls in _family(event_type))}
+        return [each for each in self.publishers if not names.isdisjoint(each.types)]
 
     def listeners_of(self, event_type: str) -> list[Listener]:
         """Who takes events of this type."""
@@ -150,8 +173,12 @@ def _kinds(publishers: Iterable[Publisher], listeners: Iterable[Listener]) -> tu
     """Those of the registry, and those that somebody else's program has made known."""
     named = {name for each in publishers for name in each.types}
     named |= {name for each in listeners if not each.takes_all for name in each.types}
-    known = event_types()
-    return tuple(_known(known[name]) if name in known else _unknown(name) for name in sorted(known.keys() | named))
+    known = event_types() | families()
+    doing = {name: each for each in listeners if each.options.get("job") for name in each.types}
+    return tuple(
+        _known(known[name]) if name in known else _unknown(name, doing.get(name))
+        for name in sorted(known.keys() | named)
+    )
 
 
 @cache
@@ -166,6 +193,8 @@ def _known(cls: type[Event]) -> Kind:
         subject=cls.SUBJECT,
         schema=schema,
         example=example_of(cls),
+        schema_type=cls.TYPE,
+        member=cls.MEMBER,
     )
 
 
@@ -174,5 +203,34 @@ def _earlier(cls: type[Event]) -> tuple[int, ...]:
     return tuple(version for version in serving.versions(cls.TYPE) if version < cls.VERSION)
 
 
-def _unknown(event_type: str) -> Kind:
+def _unknown(event_type: str, doing: Listener | None) -> Kind:
+    for cls in _family(event_type):
+        return _member(_known(cls), event_type, doing)
     return Kind(event_type, version=0, earlier=(), description="", subject=None, schema=None, example=None)
+
+
+def _family(event_type: str) -> Iterable[type[Event]]:
+    """The family that the type is a member of; empty when it is none."""
+    with suppress(UnknownType):
+        found = newest(event_type)
+        return (found,) if found.MEMBER is not None else ()
+    return ()
+
+
+def _member(family: Kind, event_type: str, doing: Listener | None) -> Kind:
+    """A type of a family, with the parameters that the consumer takes who does such jobs."""
+    schema = dict(family.schema or {})
+    properties = {**schema["properties"], family.member: {"const": event_type.rpartition(".")[2]}}
+    if doing is not None:
+        parameters = dict(doing.options["job"]["parameters"])
+        schema["$defs"] = schema.get("$defs", {}) | parameters.pop("$defs", {})
+        properties["parameters"] = parameters
+    schema["properties"] = properties
+    return replace(
+        family,
+        type=event_type,
+        member=None,
+        description=family.description if doing is None or not doing.description else doing.description,
+        schema=schema,
+        example=made_up(schema),
+    )

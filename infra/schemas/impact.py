@@ -3,13 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from events.envelope import event_types
+from events.envelope import Event
+from events.errors import UnknownType
+from events.registry import families, newest
 from infra.database import consumers, event_log, pauses, schedules, stages
 from infra.database.tables import Subscription
 from infra.errors import NotKnown
@@ -93,7 +96,7 @@ def find(session: Session, event_type: str, programs: Collection[str] = ()) -> I
     named = list(_schedules(session, event_type))
     letters = stages.letters(session, event_type)
     outbox = stages.in_outbox(session, event_type, now)
-    cls = event_types().get(event_type)
+    cls = _class(event_type)
     if not (cls or newest or named or letters or outbox or any(row.types != [EVERY_TYPE] for row in rows)):
         raise NotKnown("Nobody knows this event type: ./tidings events types lists all.")
     seen = Counter(_source(each.body) for each in newest)
@@ -101,7 +104,7 @@ def find(session: Session, event_type: str, programs: Collection[str] = ()) -> I
         type=event_type,
         known=cls is not None,
         version=cls and cls.VERSION,
-        versions=serving.versions(event_type),
+        versions=serving.versions(cls.TYPE if cls else event_type),
         description=(cls.__doc__ or "").strip() if cls else "",
         subject=cls and cls.SUBJECT,
         publishers=list(_publishers(session, event_type, programs, seen)),
@@ -114,6 +117,13 @@ def find(session: Session, event_type: str, programs: Collection[str] = ()) -> I
         last_hour=stages.published_within(session, event_type, timedelta(hours=1), now),
         last_day=stages.published_within(session, event_type, timedelta(days=1), now),
     )
+
+
+def _class(event_type: str) -> type[Event] | None:
+    """Its class, be it one of its own or that of its family; of a family too."""
+    with suppress(UnknownType):
+        return newest(event_type)
+    return families().get(event_type)
 
 
 def _publishers(

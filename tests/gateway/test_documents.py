@@ -11,6 +11,7 @@ from infra.database import consumers, pauses
 from infra.database.engine import Database
 from infra.database.pauses import OPERATOR
 from infra.subscriptions import Retry, Subscription
+from tests import kinds
 from tests.problems import told
 
 HOSTILE = "<script>alert(1)</script>"
@@ -61,6 +62,22 @@ def test_every_type_has_its_place_with_its_version_and_whoever_announces_or_take
 def test_a_type_that_only_another_program_knows_is_said_to_be_one(client: TestClient, database: Database) -> None:
     declare(database, Subscription("parcels", ("parcel.sent",), print))
     assert "does not know the type" in catalogue(client).split('id="parcel.sent"')[1]
+
+
+def test_a_kind_of_jobs_is_shown_with_its_parameters_and_asked_for_at_its_own_place(
+    client: TestClient, database: Database
+) -> None:
+    kinds.declare(database)
+    section = catalogue(client).split('id="job.requested.sales-report"')[1].split("</section>")[0]
+    for words in (
+        "POST /jobs",
+        "program <strong>gateway</strong>",
+        "<code>parameters.since</code>",
+        "/schemas/job.requested/1",
+    ):
+        assert words in section
+    assert "Publish a test event" not in section
+    assert "A family" in catalogue(client).split('id="job.requested"')[1].split("</section>")[0]
 
 
 def test_nothing_that_code_or_anybody_wrote_is_taken_for_markup(

@@ -226,6 +226,21 @@ def test_it_may_run_again_with_other_parameters_or_after_its_end(operator: TestC
     assert 202 == ask(operator, "refusing").status_code
 
 
+@one_database
+@pytest.mark.parametrize("name", ["job.requested", "job.requested.sales-report", "job.requested.dance"])
+def test_its_event_cannot_be_written_by_hand(operator: TestClient, name: str) -> None:
+    data = {"job_id": NOBODY, "kind": REPORT, "parameters": PARAMETERS}
+    answer = operator.post("/events", json={"type": name, "data": data})
+    assert ["type"] == wrong(answer)
+    assert "POST /jobs" in answer.json()["detail"]
+
+
+@one_database
+def test_the_event_that_asks_for_it_leads_to_it(operator: TestClient) -> None:
+    job = ask(operator).json()
+    assert f"/jobs/{job['id']}" == operator.get(f"/events/{job['event_id']}").json()["job"]
+
+
 @pytest.mark.parametrize("state", ["queued", "retrying"])
 def test_one_that_waits_is_cancelled_at_once_and_twice(operator: TestClient, database: Database, state: str) -> None:
     job_id = ask(operator).json()["id"]

@@ -1,5 +1,6 @@
 """The AsyncAPI document: valid for whatever consumers, publishers and types there are, and true of the bus."""
 
+import json
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -8,16 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from events.envelope import announce, encode, event_types
-from events.registry import Event, forget
+from events.envelope import announce, decode, encode, event_types
+from events.jobs import JobRequested
+from events.registry import Event, families, forget
 from events.strict_json import read
 from events.users import UserRegistered
 from infra.documents import facts
 from infra.documents.asyncapi import document
 from infra.documents.facts import Facts, Listener, Publisher, Server
 from infra.subscriptions import Batch, Subscription, described
+from tests import kinds
 from tests.documents import faults, payload_faults
 
+JOB = "018f9c5e-7a00-7000-8000-000000000002"
 URL = "amqp://tidings:secret@one:5672,two:5673/main%2Fbus"
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,6}){0,2}", fullmatch=True)
 TYPES = st.sampled_from(sorted(event_types())) | st.from_regex(r"[a-z]{1,6}(\.[a-z]{1,6}){1,3}", fullmatch=True)
@@ -69,7 +73,7 @@ def test_the_judge_finds_what_is_wrong() -> None:
 def test_each_type_is_a_channel_of_the_exchange_and_each_consumer_a_queue_that_is_bound_to_its_types() -> None:
     found = made(Listener("sms", "Sends a message.", ("user.registered",)), Listener("log", "", ("#",)))
     channels = found["channels"]
-    assert {*event_types(), "sms", "log"} == channels.keys()
+    assert {*event_types(), *families(), "sms", "log"} == channels.keys()
     of_type = channels["user.registered"]
     assert ("user.registered", "routingKey", "events") == (
         of_type["address"], of_type["bindings"]["amqp"]["is"], of_type["bindings"]["amqp"]["exchange"]["name"],
@@ -79,7 +83,7 @@ def test_each_type_is_a_channel_of_the_exchange_and_each_consumer_a_queue_that_i
     assert {"exchange": "events", "routingKeys": ["user.registered"]} == queue["x-bound-to"]
     assert "quorum" == queue["x-queue-arguments"]["x-queue-type"]
     assert ["user.registered"] == list(channels["sms"]["messages"])
-    assert list(event_types()) == list(channels["log"]["messages"])
+    assert sorted([*event_types(), *families()]) == list(channels["log"]["messages"])
 
 
 def test_who_sends_and_who_receives_is_an_operation_on_a_channel() -> None:
@@ -108,6 +112,27 @@ def test_a_type_that_only_another_program_knows_is_a_channel_without_a_schema_of
     found = made(Listener("sms", "", ("parcel.sent",)))
     assert ["parcel.sent"] == list(found["channels"]["sms"]["messages"])
     assert "parcel.sent.0" not in found["components"]["schemas"]
+
+
+def test_a_kind_of_jobs_is_a_member_of_the_family_with_its_own_parameters() -> None:
+    found = made(
+        listener(kinds.subscription("sales-report")), publishers=(Publisher("program", "gateway", ("job.requested",)),)
+    )
+    assert [] == faults(found)
+    family, member = (found["channels"][name] for name in ("job.requested", "job.requested.sales-report"))
+    assert ("job.requested.{kind}", ["kind"]) == (family["address"], list(family["parameters"]))
+    assert ("job.requested.sales-report", "Does sales-report.") == (member["address"], member["description"])
+    for kind, of_family, fits in (("sales-report", True, True), ("dance", True, False)):
+        event = JobRequested(job_id=JOB, kind=kind, parameters={"since": "2026-11-01T00:00:00Z"})
+        message: Any = read(encode(announce(event, source="/gateway")))
+        assert of_family == ([] == payload_faults(found, "job.requested", message))
+        assert fits == ([] == payload_faults(found, "job.requested.sales-report", message))
+        message["data"]["parameters"] = {"days": 0}
+        assert [] != payload_faults(found, "job.requested.sales-report", message)
+    for name in ("job.requested", "job.requested.sales-report"):
+        (example,) = found["components"]["messages"][name]["examples"]
+        assert [] == payload_faults(found, name, example["payload"])
+        assert encode(decode(json.dumps(example["payload"]).encode()))
 
 
 def test_the_servers_are_the_hosts_of_the_broker_without_its_password() -> None:
