@@ -20,10 +20,14 @@ Follow = Callable[[Session, inbox.Delivery, str, datetime | None], None]
 _log = structlog.get_logger(__name__)
 
 
+def alone(*_: object) -> None:
+    """Nothing follows."""
+
+
 class Failing:
     """Decides by the consumer's rules and writes the decision into the inbox; always gives an outcome."""
 
-    def __init__(self, database: Database, follow: Follow = lambda *_: None) -> None:
+    def __init__(self, database: Database, follow: Follow = alone) -> None:
         """Remember; `follow` keeps up with what is decided elsewhere in the database."""
         self._database = database
         self._follow = follow

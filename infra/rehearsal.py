@@ -17,7 +17,7 @@ from infra.database import inbox
 from infra.database.engine import Database
 from infra.delivery import Deliveries
 from infra.effects import Intent, Performer
-from infra.failing import Failing
+from infra.failing import Failing, Follow, alone
 from infra.mail import Templates
 from infra.outcomes import Incoming, Outcome
 from infra.rabbitmq.time_limit import HandlerTimeLimit
@@ -106,10 +106,17 @@ class Rehearsal:
     """Plays messages through subscriptions; may be called by several threads."""
 
     def __init__(
-        self, database: Database, effects: Capturing, *, provisions: Mapping[type, object] | None = None
+        self,
+        database: Database,
+        effects: Capturing,
+        *,
+        provisions: Mapping[type, object] | None = None,
+        owner: str | None = None,
+        follow: Follow = alone,
     ) -> None:
         self._effects = effects
-        self._deliveries = Deliveries(database, effects, provisions=provisions, failing=_Telling(database))
+        failing = _Telling(database, follow)
+        self._deliveries = Deliveries(database, effects, provisions=provisions, failing=failing, owner=owner)
 
     def play(self, subscription: Subscription, incoming: Sequence[Incoming]) -> list[Played]:
         """Deliver these messages, in one batch if the consumer takes batches."""

@@ -25,6 +25,11 @@ def wish(name: str, *types: str, is_async: bool = False, is_batch: bool = False,
     return Wish(name, chosen(types, is_all=not types), is_async, is_batch, is_ordered)
 
 
+def kind(name: str, *, is_async: bool = False) -> Wish:
+    """A kind of jobs."""
+    return Wish(name, None, is_async, is_job=True)
+
+
 def write(root: Path, *wishes: Wish) -> list[str]:
     """Write these consumers; gives the paths of their files."""
     written = []

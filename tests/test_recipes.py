@@ -1,4 +1,4 @@
-"""The recipes of docs/consumers.md: each is taken from the page as it stands there, and its tests are run."""
+"""The recipes of the pages: each is taken from its page as it stands there, and its tests are run."""
 
 import importlib.util
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from events import clock, registry, users
 from events.envelope import announce, event_types
@@ -20,30 +20,41 @@ from infra import effects
 from infra.adding import signatures
 from infra.database.tables import Activity, table
 from infra.discovery import module_of
+from infra.fitting import DoesNotFit
 from infra.subscriptions import forget, recorded
 from infra.testing import Kit
 
-PAGE = Path(__file__).parents[1] / "docs" / "consumers.md"
+DOCS = Path(__file__).parents[1] / "docs"
+#: The pages, and how many recipes each has.
+PAGES = {"consumers.md": 10, "jobs.md": 8}
+#: The screens of all options, and the consumer or kind that each makes.
+SCREENS = {"consumers.md": "sms", "jobs.md": "sales-report"}
 _RECIPE = re.compile(r"^### (\d+\. .+?)$(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 #: What the tests of the page have imported.
 GIVEN = {
     "Activity": Activity, "DayEnded": clock.DayEnded, "Kit": Kit, "MinutePassed": clock.MinutePassed,
-    "UserRegistered": users.UserRegistered, "UserWeekPassed": users.UserWeekPassed, "announce": announce, "date": date,
-    "pytest": pytest, "select": select, "table": table, "uuid4": uuid4,
+    "DoesNotFit": DoesNotFit, "UserRegistered": users.UserRegistered,
+    "UserWeekPassed": users.UserWeekPassed, "announce": announce, "date": date, "insert": insert, "pytest": pytest,
+    "select": select, "table": table, "uuid4": uuid4,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One of the page, with its files by path."""
+    """One of a page, with its files by path."""
 
+    page: str
     title: str
     files: Mapping[str, str] = field(repr=False)
 
 
-def recipes() -> list[Recipe]:
-    return [Recipe(title, dict(_BLOCK.findall(text))) for title, text in _RECIPE.findall(PAGE.read_text())]
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text()
+
+
+def recipes(page: str) -> list[Recipe]:
+    return [Recipe(page, title, dict(_BLOCK.findall(text))) for title, text in _RECIPE.findall(text_of(page))]
 
 
 def cases(recipe: Recipe, values: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], dict[str, Any]]]:
@@ -90,12 +101,14 @@ def loaded(tmp_path: Path) -> Iterator[Callable[[str, str], ModuleType]]:
         del sys.modules[name]
 
 
-def test_there_are_ten() -> None:
-    assert 10 == len(recipes())
-    assert [number for number, _ in enumerate(recipes(), 1)] == [int(each.title.split(".")[0]) for each in recipes()]
+@pytest.mark.parametrize("page", PAGES)
+def test_they_are_numbered(page: str) -> None:
+    assert list(range(1, PAGES[page] + 1)) == [int(each.title.split(".")[0]) for each in recipes(page)]
 
 
-@pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.title)
+@pytest.mark.parametrize(
+    "recipe", [each for page in PAGES for each in recipes(page)], ids=lambda recipe: f"{recipe.page} {recipe.title}"
+)
 def test_it_does_what_it_says(recipe: Recipe, loaded: Callable[[str, str], ModuleType]) -> None:
     modules = [loaded(path, text).__name__ for path, text in recipe.files.items() if not path.startswith("tests/")]
     consuming = [name for name in modules if name.startswith("consumers.")]
@@ -120,12 +133,13 @@ def _run(test: Callable[..., None], given: Mapping[str, Any], modules: list[str]
     return test.__name__
 
 
-def test_the_screen_of_all_options_is_one_that_python_takes() -> None:
-    (screen,) = re.findall(r"## All of it on one screen\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", SCREENS)
+def test_the_screen_of_all_options_is_one_that_python_takes(page: str) -> None:
+    (screen,) = re.findall(r"## All of it on one screen\n```python\n(.*?)```", text_of(page), re.DOTALL)
     values: dict[str, Any] = {}
     exec(compile(screen, "screen", "exec"), values)
     try:
-        (made,) = [each for each in recorded() if each.consumer == "sms"]
+        (made,) = [each for each in recorded() if each.consumer == SCREENS[page]]
         assert [] == signatures.problems(made)
     finally:
-        forget("sms")
+        forget(SCREENS[page])

@@ -36,8 +36,8 @@ def module(wish: Wish) -> str:
             *_imported("infra.subscriptions", spoken),
             "",
             "",
-            *_called("@subscribe(", options, ")"),
-            *_called(f"{_define(wish)} handle(", _parameters(wish, event), ") -> None:"),
+            *called("@subscribe(", options, ")"),
+            *called(f"{_define(wish)} handle(", _parameters(wish, event), ") -> None:"),
             f'{_INDENT}"""{_first_line(wish)}"""',
             *_body(wish),
             "",
@@ -63,7 +63,7 @@ def test(wish: Wish) -> str:
             "",
             "",
             "def test_an_event_is_handled_at_the_first_try(kit: Kit) -> None:",
-            *_called(f"{_INDENT}event = {names.of(cls)}{made[0]}", made[1], ")", depth=1),
+            *called(f"{_INDENT}event = {names.of(cls)}{made[0]}", made[1], ")", depth=1),
             f"{_INDENT}told = kit.deliver(event, to=CONSUMER)",
             f'{_INDENT}assert "handled" == told.state, told.error',
             "",
@@ -113,7 +113,7 @@ def _imported(name: str, what: Sequence[str]) -> list[str]:
     return [line] if len(line) <= _LINE else [f"from {name} import (", *(f"{_INDENT}{each}," for each in what), ")"]
 
 
-def _called(head: str, arguments: Sequence[str], end: str, *, depth: int = 0) -> list[str]:
+def called(head: str, arguments: Sequence[str], end: str, *, depth: int = 0) -> list[str]:
     """A call or a definition in one line, or where that is too long with a line for each argument."""
     line = f"{head}{', '.join(arguments)}{end}"
     if len(line) <= _LINE:

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from infra.jobs.kinds import Kind
 
 #: Stand for what the function is given.
 _PARAMETERS, _JOB = object(), object()
 #: What counts as content of a file, whatever its media type.
-_CONTENT = (str, bytes, Path)
+_CONTENT = (str, bytes, bytearray, memoryview, Path)
 
 
 def given() -> dict[str, object]:
@@ -52,9 +50,9 @@ def _of_result(kind: Kind, said: Any) -> Iterator[str]:
     if kind.result is None and members:
         yield f"it gives {_named(members)}, which nobody would see: say in result= what that is"
     elif isinstance(kind.result, type):
-        if wrong := [each for each in members if not issubclass(each, kind.result)]:
+        if wrong := [each for each in members if not issubclass(each, (kind.result, dict))]:
             yield f"it says that it gives {_named(wrong)}, and result= is {kind.result.__name__}"
-    elif wrong := [each for each in members if not issubclass(each, (*_CONTENT, BaseModel))]:
+    elif wrong := [each for each in members if not issubclass(each, _CONTENT)]:
         yield f"it says that it gives {_named(wrong)}, and {kind.result} is made of str, bytes or a Path"
 
 

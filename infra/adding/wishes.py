@@ -18,14 +18,15 @@ class Unwise(Misused):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A consumer to be."""
+    """A consumer to be, or a kind of jobs."""
 
     name: str
-    #: None: every event.
+    #: None: every event; of a kind of jobs it is of no account.
     classes: tuple[type[Event], ...] | None
     is_async: bool = False
     is_batch: bool = False
     is_ordered: bool = False
+    is_job: bool = False
 
     @property
     def module(self) -> str:
@@ -45,23 +46,29 @@ class Wish:
         for each in recorded():
             if each.consumer == self.name:
                 raise Unwise(f"The name {self.name!r} is taken by {module_of(each)}: take another name.")
+        if self.is_job and (self.is_batch or self.is_ordered):
+            raise Unwise("A job comes alone and has no order: leave out --batch and --ordered, or --job.")
         if self.is_batch and self.is_ordered:
             raise Unwise("A batch mixes subjects, so it cannot be ordered too: leave out --batch or --ordered.")
 
 
-def chosen(names: Iterable[str], *, is_all: bool) -> tuple[type[Event], ...] | None:
+def chosen(names: Iterable[str], *, is_all: bool, is_job: bool = False) -> tuple[type[Event], ...] | None:
     """The event classes of these types; None for all.
 
     Raises:
-        Unwise: there is no such type, or none was named.
+        Unwise: there is no such type, or none was named, or one for jobs.
     """
     wanted = list(dict.fromkeys(names))
+    if is_job and (is_all or wanted):
+        raise Unwise("A kind of jobs takes the requests for its own jobs, and no events: leave out --on and --all.")
+    if is_job:
+        return None
     if is_all and wanted:
         raise Unwise("--all has every type in it: leave out --on, or --all.")
     if is_all:
         return None
     if not wanted:
-        raise Unwise("Say which events it takes: --on user.registered, several times if need be, or --all.")
+        raise Unwise("Say which events it takes: --on user.registered, several times if need be, or --all; or --job.")
     return tuple(named(name) for name in wanted)
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import infra
-from infra.adding import drafting
+from infra.adding import drafting, job_drafting
 from infra.adding.wishes import Unwise, Wish
 
 #: The folder of the source tree, if this is one.
@@ -29,7 +29,8 @@ def files(wish: Wish, root: Path) -> dict[Path, str]:
         if path.exists() or path.is_symlink():
             raise Unwise(f"{path.relative_to(root)} is there already: take another name, or move it away.")
     module, _, test = taken
-    return {test: drafting.test(wish), module: drafting.module(wish)}
+    drafts = job_drafting if wish.is_job else drafting
+    return {test: drafts.test(wish), module: drafts.module(wish)}
 
 
 def write(texts: Mapping[Path, str]) -> None:

@@ -6,5 +6,6 @@
 from infra.testing.clock import Clock
 from infra.testing.kit import Kit
 from infra.testing.told import KitError, Mail, Settled, State, Told
+from infra.testing.told_of_jobs import JobTold
 
-__all__ = ["Clock", "Kit", "KitError", "Mail", "Settled", "State", "Told"]
+__all__ = ["Clock", "JobTold", "Kit", "KitError", "Mail", "Settled", "State", "Told"]

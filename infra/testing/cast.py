@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from infra import discovery
+from infra.jobs.kinds import job
 from infra.subscriptions import Handler, Subscription, forget, recorded, subscribe
 from infra.testing.told import KitError
 
@@ -49,9 +50,15 @@ class Cast:
 
     def subscribe(self, consumer: str, options: dict[str, Any]) -> Callable[[H], H]:
         """Record a handler of the test, for this test alone."""
+        return self._alone(consumer, subscribe(consumer, **options))
 
+    def kind(self, name: str, options: dict[str, Any]) -> Callable[[H], H]:
+        """Record a kind of jobs of the test, for this test alone."""
+        return self._alone(name, job(name, **options))
+
+    def _alone(self, consumer: str, enter: Callable[[H], H]) -> Callable[[H], H]:
         def record(handler: H) -> H:
-            subscribe(consumer, **options)(handler)
+            enter(handler)
             (made,) = [each for each in recorded() if each.consumer == consumer]
             forget(consumer)
             self._add(made)

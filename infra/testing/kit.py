@@ -13,11 +13,14 @@ from infra.database import consumers, dead_letters, outbox
 from infra.database.engine import Database
 from infra.database.recovery_tables import DeadLetter
 from infra.effects import Intent
-from infra.settings import Settings, load
+from infra.jobs.kinds import Runner
+from infra.settings import Settings
 from infra.subscriptions import Handler, Subscription
 from infra.testing import reading, store
 from infra.testing.cast import Cast
 from infra.testing.clock import Clock, RealClock
+from infra.testing.job_kit import JobKit
+from infra.testing.jobs import Workshop
 from infra.testing.live import Live
 from infra.testing.memory import Memory
 from infra.testing.road import Road
@@ -32,22 +35,24 @@ SOURCE = "/test"
 _MOST_DEAD = 1_000
 
 
-class Kit:
+class Kit(JobKit):
     """Brings events to consumers by the real delivery code, and shows what they did; see `docs/consumers.md`."""
 
     def __init__(self, broker: str | None = None) -> None:
         """With the URL of a virtual host of its own it works over a real RabbitMQ, and in real time."""
         self.clock = Clock() if broker is None else RealClock()
         self.database, self._folder = store.make()
-        settings = _settings(Path(self._folder.name))
-        self._provisions: dict[type, object] = {Settings: settings, Database: self.database}
-        self._stage = Stage(self.database, self._provisions)
+        settings = store.settings(Path(self._folder.name))
+        self._workshop = Workshop(self.database, settings)
+        given = {Settings: settings, Database: self.database, Runner: self._workshop.runner}
+        self._provisions: dict[type, object] = {**given}
+        running = self._workshop.running
+        self._stage = Stage(self.database, self._provisions, owner=running.owner, follow=running.failed)
         self._cast = Cast(self._declare, settings.further_consumers)
         self._timetable = Timetable()
         self._road = _road(self.database, self._stage, broker)
         self._declared: dict[str, Subscription] = {}
-        #: Ids of what the test itself announced.
-        self._own: set[str] = set()
+        self._own = set()
 
     def start(self) -> None:
         """Stop the time; the fixture does it."""
@@ -57,6 +62,7 @@ class Kit:
         """Let the time go on, and leave nothing behind."""
         self._road.stop()
         self._stage.close()
+        self._workshop.close()
         self.clock.stop()
         self.database.close()
         self._folder.cleanup()
@@ -71,6 +77,10 @@ class Kit:
     def subscribe(self, consumer: str, **options: Any) -> Callable[[H], H]:
         """Like `@subscribe`, for a handler of this test alone."""
         return self._cast.subscribe(consumer, options)
+
+    def kind(self, name: str, **options: Any) -> Callable[[H], H]:
+        """Like `@job`, for a function of this test alone."""
+        return self._cast.kind(name, options)
 
     def schedules(self, timetable: Iterable[Schedule]) -> None:
         """Have these schedules fire when `advance` comes to their due times."""
@@ -125,6 +135,7 @@ class Kit:
         """Announce an event, by way of the outbox, as a request does; `settle` brings it to all who take it."""
         envelope = self._envelope(event, at)
         with self.database.transaction() as session:
+            self._workshop.expect(session, envelope)
             outbox.add(session, envelope, available_at=at)
         return envelope.id
 
@@ -215,6 +226,8 @@ class Kit:
         if not subscription.takes(envelope.type):
             types = " and ".join(subscription.types)
             raise KitError(f"{subscription.consumer} does not take {envelope.type}: it is subscribed to {types}.")
+        with self.database.transaction() as session:
+            self._workshop.expect(session, envelope)
         self._road.log(envelope)
         return encode(envelope)
 
@@ -233,14 +246,3 @@ class Kit:
 
 def _road(database: Database, stage: Stage, broker: str | None) -> Road:
     return Memory(database, stage) if broker is None else Live(database, stage, broker)
-
-
-def _settings(folder: Path) -> Settings:
-    """What handlers may ask for; no server is named that anybody has."""
-    return load(
-        database_url=f"sqlite:///{folder / 'kit.db'}",
-        rabbitmq_url="amqp://kit.invalid",
-        smtp_url="smtp://kit.invalid",
-        operator_email="operator@example.org",
-        state_dir=folder,
-    )

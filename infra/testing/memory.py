@@ -11,6 +11,7 @@ from infra.rabbitmq.topology import DEAD_LETTERS
 from infra.recovery.keeping import Keeper
 from infra.subscriptions import Subscription
 from infra.testing import copies
+from infra.testing.listening import Crashed
 from infra.testing.queues import Item, Queues
 from infra.testing.relaying import Relay
 from infra.testing.stage import Stage
@@ -95,7 +96,12 @@ class Memory:
         return told
 
     def _play(self, subscription: Subscription, items: Sequence[Item]) -> list[Told]:
-        told = self._stage.play(subscription, [item.incoming for item in items])
+        try:
+            told = self._stage.play(subscription, [item.incoming for item in items])
+        except Crashed:  # the broker gives what was not acknowledged to another process
+            for item in items:
+                self._queues.give_back(subscription.consumer, item)
+            return []
         for item, each in zip(items, told, strict=True):
             self._go_on(subscription.consumer, item, each.outcome)
         return told

@@ -11,6 +11,7 @@ from infra.database import inbox
 from infra.database.engine import Database
 from infra.effects import Intent
 from infra.errors import EffectFailed
+from infra.failing import Follow, alone
 from infra.mail import Templates, compose
 from infra.outcomes import ComeBack, Done, Hold, Incoming, Outcome, Park, PassedOver, RetryLater
 from infra.rehearsal import MAIL, Capturing, Played, Rehearsal
@@ -23,13 +24,16 @@ _NAMES: dict[type[Outcome], str] = {RetryLater: "retrying", ComeBack: "retrying"
 class Stage:
     """One for each test."""
 
-    def __init__(self, database: Database, provisions: Mapping[type, object]) -> None:
+    def __init__(
+        self, database: Database, provisions: Mapping[type, object], *, owner: str | None = None, follow: Follow = alone
+    ) -> None:
+        """`owner` is what this process is called, `follow` keeps up with tries that fail, as jobs do."""
         self.capturing = Capturing(self._happen)
         self.mails: list[Mail] = []
         #: All tries so far.
         self.told: list[Told] = []
         self._database = database
-        self._rehearsal = Rehearsal(database, self.capturing, provisions=provisions)
+        self._rehearsal = Rehearsal(database, self.capturing, provisions=provisions, owner=owner, follow=follow)
         self._templates = rehearsal.templates()
         #: How often effects of a kind will fail yet, and how.
         self._failing: Counter[str] = Counter()

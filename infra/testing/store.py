@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
+from infra.settings import Settings, load
 
 #: Memory, where there is such a folder: a commit that waits for a disk is most of what a test would take.
 _MEMORY = Path("/dev/shm")  # noqa: S108  # the folders in it are made by tempfile, private and under names of chance
@@ -18,6 +19,17 @@ def make() -> tuple[Database, TemporaryDirectory[str]]:
     folder = _folder()
     file = shutil.copyfile(Path(_template().name, "template.db"), Path(folder.name, "kit.db"))
     return connect(f"sqlite:///{file}"), folder
+
+
+def settings(folder: Path) -> Settings:
+    """What handlers may ask for; no server is named that anybody has."""
+    return load(
+        database_url=f"sqlite:///{folder / 'kit.db'}",
+        rabbitmq_url="amqp://kit.invalid",
+        smtp_url="smtp://kit.invalid",
+        operator_email="operator@example.org",
+        state_dir=folder,
+    )
 
 
 @cache

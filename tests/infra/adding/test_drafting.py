@@ -29,6 +29,9 @@ def wishes() -> list[Wish]:
         wish("all-batch", is_batch=True),
         wish("all-async", is_async=True, is_ordered=True),
         wish("a" * 100, *ours(), is_ordered=True),
+        drafts.kind("job-one"),
+        drafts.kind("job-async", is_async=True),
+        drafts.kind("j" * 100),
     ]
     return [*of_each, *many, *options]
 

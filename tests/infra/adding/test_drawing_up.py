@@ -62,6 +62,15 @@ def test_two_files_are_written_and_what_comes_next_is_told(run: Run, root: Path)
     assert {0o666 & ~mask} == {(root / file).stat().st_mode & 0o777 for file in files(root)}
 
 
+def test_of_a_kind_of_jobs_it_tells_how_to_run_one(run: Run, root: Path) -> None:
+    code, output, errors = run("sms-report", "--job")
+    assert (0, "") == (code, errors)
+    assert {"consumers/sms_report.py", "tests/consumers/test_sms_report.py"} == files(root)
+    assert "./tidings jobs run sms-report steps=20 --wait" in output
+    assert "backfill" not in output
+    assert ["job.requested.sms"] == json.loads(run("sms", "--job", "--json")[1])["types"]
+
+
 def test_a_dry_run_prints_the_files_and_writes_none(run: Run, root: Path) -> None:
     code, output, _ = run("sms", *ON, "--dry-run")
     assert (0, set()) == (code, files(root))
@@ -86,6 +95,8 @@ def test_for_programs_it_is_one_document(run: Run) -> None:
         (["sms", "--on", "u" * 300], "No event has the type 'uuuuuuuu"),
         (["sms"], "Say which events it takes: --on user.registered"),
         (["sms", *ON, "--all"], "leave out --on, or --all"),
+        (["sms", *ON, "--job"], "leave out --on and --all"),
+        (["sms", "--job", "--batch"], "leave out --batch and --ordered, or --job"),
         (["sms", *ON, "--batch", "--ordered"], "leave out --batch or --ordered"),
         (["Sms", *ON], "'Sms' cannot name a consumer: use words of a-z and 0-9 joined by '-'"),
         (["sms_alert", *ON], "cannot name a consumer"),

@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from pydantic import BaseModel
 
 from events.clock import DayEnded
 from events.users import UserRegistered
 from infra.errors import EffectRefused
+from infra.jobs.handlers import Job
 from infra.subscriptions import Batch, Context, Retry
 from infra.testing import Kit, KitError
 from tests.brokers import BrokerApi
@@ -25,6 +27,11 @@ def kit_broker(request: pytest.FixtureRequest) -> Iterator[str | None]:
     url = api.create_vhost(f"kit-{secrets.token_hex(4)}")
     yield url
     api.delete_vhost(url)
+
+
+class Days(BaseModel):
+    days: int = 1
+    fails: bool = False
 
 
 def registered(name: str = "Ada") -> UserRegistered:
@@ -142,3 +149,29 @@ def test_a_test_does_not_wait_for_hours_of_real_time(kit: Kit, kit_broker: str |
         kit.advance(hours=1)
     with pytest.raises(KitError, match="does not go back"):
         kit.clock.move(days=-1)
+
+
+def test_a_job_is_done_retried_and_cancelled(kit: Kit) -> None:
+    @kit.kind("counting-days", parameters=Days, result="text/plain")
+    def count(parameters: Days, job: Job) -> str:
+        if job.attempt == 1 and parameters.fails:
+            raise ConnectionError("away")
+        for day in range(parameters.days):
+            job.checkpoint(day + 1)
+        return f"{parameters.days}"
+
+    done, failing = kit.run_job("counting-days", {"days": 2}), kit.run_job("counting-days", {"fails": True})
+    assert ("succeeded", "2", [1, 2]) == (done.state, done.result, done.checkpoints)
+    assert ("retrying", "ConnectionError: away") == (failing.state, failing.error)
+    kit.advance(seconds=6)
+    assert ("succeeded", 2) == (kit.job(failing.id).state, kit.job(failing.id).attempts)
+    kit.cancel_job(after_checkpoint=1)
+    assert "cancelled" == kit.run_job("counting-days", {"days": 5}).state
+
+
+def test_a_process_can_die_in_memory_only(kit: Kit, kit_broker: str | None) -> None:
+    if kit_broker is None:
+        kit.crash_job(after_checkpoint=1)
+    else:
+        with pytest.raises(KitError, match="run this test without a broker"):
+            kit.crash_job(after_checkpoint=1)
