@@ -15,11 +15,11 @@
     ├── Busy                          another delivery of the same event is at work
     ├── LeaseLost                     another process has taken the lease over
     ├── NotStored                     a file of a result is not in the store that is set
-    ├── UnfitResult                   what a job's function gave is not what its kind says
     ├── NotKnown                      an operator named something that does not exist
     │   └── Gone                      it did exist
     ├── Hopeless                      no further try can help, whatever a consumer's rules say
     │   ├── InvalidParameters         what a job is to work on does not fit its kind
+    │   ├── UnfitResult               what a job's function gave is not what its kind says
     │   └── NoSuchJob                 a message asks for a job that is not there
     ├── NotPossible                   an operator asked for what the present state does not allow
     └── EffectError                   an effect that did not happen
@@ -92,10 +92,6 @@ class NotStored(TidingsError):
     """A file of a result is not in the store that the settings name."""
 
 
-class UnfitResult(TidingsError):
-    """What a job's function gave, or called a file, does not fit: another try would give the same."""
-
-
 class NotKnown(TidingsError):
     """What an operator named does not exist."""
 
@@ -110,6 +106,10 @@ class Hopeless(TidingsError):
 
 class InvalidParameters(Hopeless):
     """The parameters of a job do not fit its kind."""
+
+
+class UnfitResult(Hopeless):
+    """What a job's function gave, or called a file, does not fit its kind."""
 
 
 class NoSuchJob(Hopeless):
