@@ -80,6 +80,7 @@ def _lane(one: Listed) -> str:
     if options.concurrency is None:
         return ""
     parts = [
+        "jobs" if options.job else "",
         f"batch {options.batch.size}" if options.batch else f"{options.concurrency} at once",
         f"{options.timeout:g} s" if options.timeout is not None else "",
         "ordered" if options.ordered else "",

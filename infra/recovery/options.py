@@ -1,6 +1,8 @@
 """How a consumer takes events, as its module says: read from what the database keeps of it, of any age."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field
 
 
 class BatchView(BaseModel):
@@ -29,4 +31,7 @@ class OptionsView(BaseModel):
     filtered: bool = Field(default=False, description="A guard says which events it wants.")
     pause_after: int | None = Field(default=None, description="Failures in a row after which it pauses itself.")
     retry: RetryView | None = None
+    job: Annotated[bool, BeforeValidator(bool)] = Field(
+        default=False, description="It is a kind of jobs, which have processes of their own: see `/job-kinds`."
+    )
     publishes: list[str] | None = Field(default=None, description="Types that it may publish; null: any.")

@@ -115,6 +115,12 @@ def test_one_consumer_is_shown_with_all_that_becomes_of_an_event_there(run: Run,
     assert ["sms", 0] == [json.loads(run("show", "sms", "--json")[1])[name] for name in ("name", "settled")]
 
 
+def test_a_kind_of_jobs_is_shown_as_one(run: Run, kept: Database) -> None:
+    assert "lane         jobs, " in run("show", "activity-report")[1]
+    assert json.loads(run("show", "activity-report", "--json")[1])["options"]["job"] is True
+    assert json.loads(run("show", "sms", "--json")[1])["options"]["job"] is False
+
+
 def test_a_pause_and_its_end_are_done_and_written_down(run: Run, kept: Database) -> None:
     assert (0, "sms is paused: every process of it follows within two seconds.\n", "") == run(
         "pause", "sms", "--why", "no credit"

@@ -80,6 +80,7 @@ def test_consumers_are_listed_by_name_with_all_that_is_known(operator: TestClien
             "filtered": False,
             "pause_after": 20,
             "retry": {"delays": [5, 30, 120, 600, 3600], "rules": 0, "max_age": None},
+            "job": False,
             "publishes": None,
         },
     } == items[2]
