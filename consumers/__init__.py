@@ -1,6 +1,5 @@
 """The consumers: each module here is one, found by itself; `work` puts the program together for Dramatiq's CLI."""
 
-import os
 import secrets
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -37,6 +36,7 @@ from infra.relaying import emptying
 from infra.schedules.silence import Silence
 from infra.settings import Settings, load
 from infra.smtp import Smtp
+from infra.standing_back import stand_back
 from infra.subscriptions import recorded
 from infra.watching.checks import Checks
 
@@ -108,8 +108,8 @@ def _begin(program: str, *, jobs: bool) -> None:
     try:
         faults.arm(settings.fault)
         _compose(settings, program, jobs=jobs)
-        if jobs:  # only now: threads that write to the database for others are there, and keep their place in line
-            os.nice(settings.job_niceness)
+        if jobs:
+            stand_back(settings.job_niceness)
     except TidingsError as error:
         _log.critical(f"{program} cannot start", error=str(error))
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""Keep a core busy until somebody cancels it."""
+"""A kind of jobs that has no end."""
 
 import hashlib
 
@@ -11,11 +11,7 @@ _BLOCK = bytes(1 << 20)
 
 
 class Grind(BaseModel):
-    """What it takes."""
-
-    #: Looks no more than so often; 0 never looks.
-    rounds: int = 0
-    name: str = ""
+    """It takes nothing."""
 
 
 @job("grind", parameters=Grind, concurrency=2)
