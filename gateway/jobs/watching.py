@@ -72,9 +72,9 @@ class Watching:
         """Where a job stands now; None when there is no such job.
 
         Raises:
-            Unavailable: so many watch that nobody else can, or the program ends.
+            Unavailable: so many watch that nobody else can.
         """
-        if self._is_ending or self._number >= MOST:
+        if self._number >= MOST:
             raise Unavailable("Nobody else can watch a job here at present.", headers={"Retry-After": "5"})
         return (await asyncio.to_thread(self._read, [job_id])).get(job_id)
 
@@ -94,7 +94,7 @@ class Watching:
             self._leave(standing.id, watcher)
 
     def end(self) -> None:
-        """Send all away: the program ends, and waits for nobody who only watches."""
+        """Send all away, and whoever comes yet once it is told where its job stands: the program ends."""
         self._is_ending = True
         for watcher in self._all():
             watcher.send_away()

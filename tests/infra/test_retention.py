@@ -52,7 +52,9 @@ def test_every_moment_that_a_duration_leads_back_to_is_in_the_calendar() -> None
         "٣d",
     ],
 )
-@pytest.mark.parametrize("name", ["EVENT_LOG", "INBOX", "DEAD_LETTERS", "ACTIVITY", "SCHEDULE_RUNS", "AUDIT"])
+@pytest.mark.parametrize(
+    "name", ["EVENT_LOG", "INBOX", "DEAD_LETTERS", "ACTIVITY", "SCHEDULE_RUNS", "AUDIT", "RESULTS", "JOBS"]
+)
 def test_what_is_no_duration_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     monkeypatch.setenv(f"TIDINGS_KEEP_{name}", text)
     with pytest.raises(ConfigurationError, match=f"^TIDINGS_KEEP_{name}: use hours, days or weeks, as in .*$"):
