@@ -26,6 +26,7 @@ from infra.jobs.results import Results
 from infra.jobs.running import Running
 from infra.jobs.storing import Folder
 from infra.outcomes import Incoming, Outcome
+from infra.settings import Settings, load
 from infra.subscriptions import Subscription, forget, recorded
 
 JOB, ACTIVITY = table(Job), table(Activity)
@@ -106,7 +107,7 @@ class Worker:
         self.deliveries = Deliveries(
             self.database,
             {"mail": self._perform},
-            provisions={Runner: self.running, Database: self.database},
+            provisions={Runner: self.running, Database: self.database, Settings: load()},
             failing=Failing(self.database, self.running.failed),
             owner=self.running.owner,
             is_stopping=lambda: self.is_stopping,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, model_validator
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from infra.zones import Zone
@@ -57,17 +57,19 @@ class ActivityReport(BaseModel):
         default=None, description="Who is sent the figures, and report.csv with them.", examples=["ada@example.com"]
     )
 
-    @model_validator(mode="after")
-    def _has_days(self) -> Self:
-        if self.since is None or self.until is None:
-            return self
-        if not timedelta() < self.until - self.since <= timedelta(days=LONGEST):
+    @field_validator("until")
+    @classmethod
+    def _is_behind(cls, until: date | None, given: ValidationInfo) -> date | None:
+        since = given.data.get("since")
+        if until is None or since is None:
+            return until
+        if until <= since:
+            raise PydanticCustomError("not_after_since", "it must be after since, for it is not part of the report")
+        if (until - since).days > LONGEST:
             raise PydanticCustomError(
-                "days",
-                "until must be after since, which it is not part of, and {longest} days behind it at most",
-                {"longest": LONGEST},
+                "too_many_days", "it must be {longest} days after since at most", {"longest": LONGEST}
             )
-        return self
+        return until
 
     def days(self, zone: str, asked_at: datetime) -> "Days":
         """The days that are meant, if it is asked for at this moment in an installation of this zone."""
