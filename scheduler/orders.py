@@ -15,7 +15,6 @@ from infra.database.engine import Database
 from infra.database.recovery_tables import Operation
 from infra.database.tables import ScheduleRun
 from infra.faults import failpoint
-from infra.jobs import timed
 from scheduler.emitter import add, tell
 from scheduler.following import Following
 from scheduler.lines import metric_label
@@ -100,7 +99,7 @@ class Orders:
             encode(tick.envelope)  # one that is too large must not keep the others waiting
         except Exception as error:  # noqa: BLE001  # whatever the schedule's function raises
             return why_failed(error)
-        return timed.hindrance(session, event) or tick
+        return tick
 
 
 def _count(session: Session, operation_id: str, sent: int, failed: int) -> None:

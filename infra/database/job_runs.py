@@ -42,8 +42,6 @@ _END = (
         finished_at=_NOW,
     )
 )
-#: Why it was cancelled stays.
-_END_CANCELLED = _END.values(error=_JOB.c.error)
 _HAND_BACK = (
     update(_JOB)
     .where(*_MINE)
@@ -110,8 +108,7 @@ def end(session: Session, run: Run, ending: Ending, *, far: Far, seconds: float)
         LeaseLost: it is another worker's now, or nobody's.
     """
     values = {**_key(run.job_id, run.owner), **_far(far), "ending": ending, "seconds": seconds}
-    statement = _END_CANCELLED if ending == "cancelled" else _END
-    if not session.connection().execute(statement, values).rowcount:
+    if not session.connection().execute(_END, values).rowcount:
         raise LeaseLost("The job is another worker's now.")
 
 

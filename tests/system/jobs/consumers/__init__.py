@@ -1,1 +1,0 @@
-"""Kinds of jobs for the tests of this folder."""
