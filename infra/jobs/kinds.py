@@ -1,5 +1,6 @@
 """Kinds of jobs: `@job` records a function as the one that does them; nothing else happens until a program asks."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -19,6 +20,8 @@ __all__ = ["Job", "Kind", "Runner", "job", "kind_of"]
 H = TypeVar("H", bound=JobHandler)
 #: What becomes of a second request with the same parameters while the first one's job is open.
 Unique = Literal["refuse", "join"]
+#: RFC 9110, section 8.3.1, without quoted values.
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}(; ?[a-z0-9-]+=[A-Za-z0-9._-]+){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ def _check(name: str, parameters: object, unique: object) -> None:
 def _check_schemas(name: str, parameters: type[BaseModel], result: object) -> None:
     """Whoever cannot import its module knows the kind by its JSON Schemas alone."""
     given: dict[str, object] = {"parameters": parameters, "result": result}
+    if not (result is None or (isinstance(result, type) and issubclass(result, BaseModel)) or is_media_type(result)):
+        raise ConfigurationError(f"{name}: result is a Pydantic model or a media type, as in result='text/csv'.")
     for role, model in given.items():
         if isinstance(model, type) and issubclass(model, BaseModel):
             try:
@@ -117,6 +122,11 @@ def _check_schemas(name: str, parameters: type[BaseModel], result: object) -> No
             except PydanticUserError as error:
                 reason = error.message.partition("\n")[0]
                 raise ConfigurationError(f"{name}: {role}={model.__name__} has no JSON Schema: {reason}.") from None
+
+
+def is_media_type(text: object) -> bool:
+    """Whether it can be said in a header as what a file is."""
+    return isinstance(text, str) and _MEDIA_TYPE.fullmatch(text) is not None
 
 
 def _delivered(kind: Kind) -> Handler:

@@ -19,14 +19,13 @@ from infra.database import job_files
 from infra.database.job_tables import JobFile
 from infra.errors import UnfitResult
 from infra.jobs import storing
-from infra.jobs.kinds import Kind
+from infra.jobs.kinds import Kind, is_media_type
 from infra.jobs.storing import Store
 from infra.retention import FOREVER
 
 JSON = "application/json"
 #: What a file may be called: on every system, and in a header.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ ()+-]{0,99}")
-_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}(; ?[a-z0-9-]+=[A-Za-z0-9._-]+){0,3}")
 #: Python's own table, not the machine's: a file is called the same everywhere.
 _TYPES = MimeTypes()
 _log = structlog.get_logger(__name__)
@@ -52,7 +51,7 @@ class Results:
         Raises:
             UnfitResult: it cannot be called so.
         """
-        if not _NAME.fullmatch(name) or not _MEDIA_TYPE.fullmatch(media_type):
+        if not _NAME.fullmatch(name) or not is_media_type(media_type):
             raise UnfitResult("A file of a result needs a plain name and a media type, as in 'report.csv', 'text/csv'.")
         with self._write(next(self._ordinals), name, media_type) as file:
             yield file

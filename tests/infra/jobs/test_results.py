@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from infra.database import job_files
 from infra.database.engine import Database
 from infra.database.job_tables import JobFile
-from infra.errors import UnfitResult
-from infra.jobs.kinds import Kind
+from infra.errors import ConfigurationError, UnfitResult
+from infra.jobs.kinds import Kind, job
 from infra.jobs.results import Results
 from infra.jobs.storing import Folder
 from infra.retention import FOREVER
@@ -121,6 +121,12 @@ def test_a_function_that_returns_nothing_has_only_what_it_wrote(
     results.main(None, kind("text/csv"))
     counted(database, results)
     assert [] == files(database, job_id)
+
+
+@pytest.mark.parametrize("result", ["csv", "text/csv\r\nx: y", "Text/CSV", 7, int, "text/csv; charset"])
+def test_a_kind_says_a_media_type_or_a_model(result: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^sums: result is a Pydantic model or a media type"):
+        job("sums", parameters=Sum, result=result)
 
 
 @pytest.mark.parametrize(

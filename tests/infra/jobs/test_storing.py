@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -48,6 +49,28 @@ def test_nothing_is_there_before_the_block_ends_nor_after_one_that_fails(folder:
             folder.open(key)
         raise RuntimeError
     assert [] == everything(folder)
+
+
+def test_it_is_safe_on_disk_before_it_is_there_and_its_place_after(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(folder)
+    done: list[str] = []
+    sync, rename = os.fsync, Path.rename
+    where = {True: "folder", False: "file"}
+
+    def synced(opened: int) -> None:
+        done.append(where[stat.S_ISDIR(os.fstat(opened).st_mode)])
+        sync(opened)
+
+    def renamed(path: Path, to: Path) -> Path:
+        done.append("renamed")
+        return rename(path, to)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    kept(folder)
+    assert ["file", "renamed", "folder"] == done
 
 
 def test_a_file_that_is_open_is_read_to_its_end_when_it_is_removed(folder: Folder) -> None:
