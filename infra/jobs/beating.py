@@ -13,6 +13,7 @@ from infra.database import job_runs
 from infra.database.engine import Database
 from infra.database.job_begins import LEASE
 from infra.database.job_runs import Beat, Far
+from infra.shields import Shield
 
 #: Seconds.
 INTERVAL = 2.0
@@ -49,7 +50,7 @@ class Beating:
     @contextmanager
     def kept(self, pulse: Pulse) -> Iterator[None]:
         """Keep this one's lease meanwhile."""
-        with self._lock:
+        with Shield(), self._lock:
             self._pulses.add(pulse)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="tidings jobs", daemon=True)
@@ -57,19 +58,18 @@ class Beating:
         try:
             yield
         finally:
-            with self._lock:
-                self._pulses.discard(pulse)
+            self._pulses.discard(pulse)
 
     def _run(self) -> None:
         pause = threading.Event()
         while True:
             pause.wait(self._interval)
             with self._lock:
-                pulses = [pulse for pulse in self._pulses if not (pulse.is_locked or pulse.is_lost)]
-                if not self._pulses:
+                pulses = list(self._pulses)
+                if not pulses:
                     self._thread = None
                     return
-            self._beat(pulses)
+            self._beat([pulse for pulse in pulses if not (pulse.is_locked or pulse.is_lost)])
 
     def _beat(self, pulses: list[Pulse]) -> None:
         """Once for each; who is not answered for has lost its job."""

@@ -74,8 +74,11 @@ class Running(Runner):
             self._owe(context, begun.effects)
             return
         working = self._at_work[context.event_id] = self._working(kind, begun, context)
-        ending = "cancelled" if begun.is_cancelled else self._work(working, event)
-        self._end(working, ending)
+        try:
+            self._end(working, "cancelled" if begun.is_cancelled else self._work(working, event))
+        except (commits.GivenUp, commits.Postponed, commits.AlreadyHandled):
+            self._at_work.pop(context.event_id, None)  # no failure follows
+            raise
         self._at_work.pop(context.event_id, None)
 
     def failed(self, session: Session, delivery: Delivery, error: str, retry_at: datetime | None) -> None:
@@ -156,7 +159,6 @@ class Running(Runner):
 
     def _leave(self, working: Working, stopped: Stopped) -> NoReturn:
         """End without an end: somebody else has it, or goes on with it."""
-        self._at_work.pop(working.context.event_id, None)
         working.results.discard()
         if stopped.reason == Stopped.LOST:
             raise commits.GivenUp

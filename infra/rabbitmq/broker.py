@@ -60,7 +60,7 @@ class TidingsBroker(dramatiq.Broker):
         self._crew = Crew()
         self._lanes: dict[str, Lane] = {}
         self._consuming = Consuming(url, name, redeclare)
-        #: Told the consumer, the outcome (done, filtered, retrylater, park, hold) and the seconds of each call.
+        #: Told the consumer, the outcome (done, filtered, retrylater, comeback, park, hold) and the seconds of a call.
         self.on_outcome: Callable[[str, str, float], None] | None = None
         #: Told the consumer and the outcome of each delivery; on the worker's thread, so it must be quick.
         self.on_ended: Callable[[str, Outcome], None] | None = None

@@ -1,7 +1,10 @@
 """A job from its message to its end: begun, worked on, ended once, and every failure where it belongs."""
 
+import asyncio
+import time
 from typing import Any
 
+import pytest
 from pydantic import field_validator
 
 from events.clock import DayEnded
@@ -9,8 +12,10 @@ from infra.database import inbox, replays
 from infra.database.engine import Database
 from infra.database.job_tables import JobFile
 from infra.database.tables import Activity, Effect, Outbox, table
+from infra.errors import DatabaseUnavailable
 from infra.jobs.handlers import Job
-from infra.outcomes import ComeBack, Done, Park, RetryLater
+from infra.outcomes import ComeBack, Done, Hold, Park, RetryLater
+from infra.rabbitmq.time_limit import HandlerTimeLimit
 from infra.retrying import Retry
 from tests import jobs
 from tests.jobs import Steps, Worker, ask, change, count, entry, kind_of_jobs, numbers, row_of, step_by_step
@@ -176,3 +181,49 @@ def test_a_failed_job_of_a_unique_kind_waits_at_its_replay_until_the_other_one_i
         other = ask(database, unique_key="same")
         assert isinstance(worker.deliver(kind, failed, replay=True), ComeBack)
         assert [Done(), Done()] == [worker.deliver(kind, other), worker.deliver(kind, failed, replay=True)]
+
+
+def test_a_job_that_the_database_kept_from_its_end_goes_on_in_the_same_process(
+    database: Database, worker: Worker
+) -> None:
+    away = [DatabaseUnavailable("away")]
+
+    def handle(parameters: Steps, job: Job) -> None:
+        step_by_step(parameters, job)
+        if away:
+            raise away.pop()
+
+    with kind_of_jobs(handle) as kind:
+        asked = ask(database)
+        assert [Hold("away"), Done()] == [worker.deliver(kind, asked), worker.deliver(kind, asked)]
+    assert ("succeeded", 3, 1) == (
+        row_of(database, asked).state, count(database, ACTIVITY), row_of(database, asked).attempts,
+    )  # fmt: skip
+
+
+async def asleep(parameters: Steps, job: Job) -> None:
+    """A coroutine that looks at nothing."""
+    job.checkpoint("asleep")
+    await asyncio.sleep(60)
+
+
+def busy(parameters: Steps, job: Job) -> None:
+    """A function that does not either."""
+    job.checkpoint("busy")
+    for _ in range(100_000):
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("handle", [asleep, busy], ids=["coroutine", "function"])
+def test_a_job_that_looks_at_nothing_is_interrupted_at_its_time_limit_and_tried_again(
+    database: Database, worker: Worker, handle: Any
+) -> None:
+    limit = HandlerTimeLimit()
+    limit.thread.start()
+    with kind_of_jobs(handle, timeout=0.5) as kind:
+        asked = ask(database)
+        outcome = limit.call(lambda _: worker.deliver(kind, asked), None, kind.timeout)
+    assert isinstance(outcome, RetryLater)
+    row = row_of(database, asked)
+    assert ("retrying", {"state": handle.__name__}) == (row.state, row.checkpoint)
+    assert row.error.startswith("TimeLimitExceeded")

@@ -8,7 +8,7 @@ from events.envelope import encode
 from infra.outcomes import Park
 from infra.rabbitmq.dead_letters import dead_message
 from infra.rabbitmq.publisher import Message, Publisher, event_message
-from infra.rabbitmq.retries import retry_message
+from infra.rabbitmq.retries import retry_message, same_try
 from infra.rabbitmq.topology import Consumer
 from infra.version import version
 from tests.brokers import BrokerApi
@@ -35,6 +35,15 @@ def test_a_retry_copy_has_headers_of_our_own_only() -> None:
         "x-tidings-error": "SMTP said: 451 later",
         "traceparent": TRACEPARENT,
     }
+
+
+def test_a_copy_of_what_cannot_be_handled_now_is_the_same_try() -> None:
+    original = replace(delivered(), headers={"x-attempt": 3, "x-replay": True})
+    copy = same_try(original, consumer="report", delay=5, attempt=3, reason="Another worker has this job.")
+    assert ("retry.5s", "report") == (copy.exchange, copy.routing_key)
+    assert (3, True, "Another worker has this job.") == tuple(
+        copy.headers[name] for name in ("x-attempt", "x-replay", "x-tidings-error")
+    )
 
 
 def test_a_copy_of_a_replay_is_a_replay_too() -> None:
