@@ -18,6 +18,9 @@ from infra.personal.receipts import STAYS, Receipt
 from infra.retrying import Retry
 from infra.settings import Settings
 
+#: Seconds of work of one try.
+LONGEST = 14_400.0
+
 
 class EraseUser(BaseModel, extra="forbid"):
     """Whom."""
@@ -31,6 +34,7 @@ class EraseUser(BaseModel, extra="forbid"):
     result=Receipt,
     unique="join",
     concurrency=1,
+    timeout=LONGEST,
     retry=Retry(Retry.never(NotKnown)),
     publishes=UserErased,
 )

@@ -90,7 +90,7 @@ _USERS = Place(
 _TOLD_OF_JOBS = ("id", "kind", "state", "parameters", "error", "requested_by", "created_at", "finished_at")
 #: Their files are told of by whoever exports.
 JOBS = Place(_JOB, [_JOB.c.id], _other_jobs, _of_jobs, told=_TOLD_OF_JOBS)
-_ERASURES = Place(_JOB, [_JOB.c.id], _erasures, _of_erasures, told=_TOLD_OF_JOBS)
+ERASURES = Place(_JOB, [_JOB.c.id], _erasures, _of_erasures, told=_TOLD_OF_JOBS)
 _ACTIVITIES = Place(
     _ACTIVITY,
     [_ACTIVITY.c.time, _ACTIVITY.c.event_id],
@@ -131,7 +131,7 @@ _SCHEDULES = Place(
 
 #: In the order in which they are erased: jobs may be at work on a person, and what an event left is found by the event.
 PLACES: Sequence[Place] = (
-    *(_USERS, JOBS, _ERASURES),
+    *(_USERS, JOBS, ERASURES),
     *EVENTS,
     *(_ACTIVITIES, _IN_TURN, _ANSWERS, _DEEDS, _OPERATIONS, _SCHEDULES),
 )

@@ -155,14 +155,14 @@ class Erasing:
             self._tell(progress.place / (len(PLACES) + 1), f"{place.name}: {progress.rows[place.name]:,}")
 
     def _erase(self, place: Place, which: ColumnElement[bool], progress: Progress) -> None:
-        keys: list[str] = []
+        if place is JOBS:  # first the files: their rows tell where they are, should it end in between
+            with self._database.reading() as session:
+                keys = [row.key for row in session.connection().execute(files(which))]
+            for key in keys:
+                self._store.remove(key)
         with self._step(progress.written()) as session:
             _overwrite(session)
-            if place is JOBS:
-                keys = [row.key for row in session.connection().execute(files(which))]
             place.erase(session, which, datetime.now(UTC))
-        for key in keys:
-            self._store.remove(key)
 
     def _files(self, person: Person, progress: Progress) -> None:
         """Results of jobs that were about something else, and that name the person all the same."""
@@ -171,11 +171,11 @@ class Erasing:
             for one in rows:
                 if self._names(one.key, person):
                     progress.rows["job_file"] += 1
+                    self._store.remove(one.key)
                     with self._step(progress.written()) as session:
                         which = (_FILE.c.job_id == one.job_id, _FILE.c.ordinal == one.ordinal)
                         gone = {"key": None, "name": ERASED, "digest": ""}
                         session.connection().execute(update(_FILE).where(*which).values(gone))
-                    self._store.remove(one.key)
                 self._tell(1.0, "looks into results")
             after = (rows[-1].job_id, rows[-1].ordinal)
 

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from infra.database.engine import Database
 from infra.database.personal import Person, Place
-from infra.database.personal_places import JOBS, PLACES, files
+from infra.database.personal_places import ERASURES, JOBS, PLACES, files
 
 #: What a part of the document is called, where that is not its table: the event log has two, by subject and by mention.
 _NAMES = {
@@ -21,6 +21,8 @@ _NAMES = {
     "operation": "operations", "schedule": "schedules", "job": "jobs",
 }  # fmt: skip
 
+#: Jobs of every kind are one part.
+PARTS = [place for place in PLACES if place is not ERASURES]
 #: Told after each slice: what was done, as JSON, and how far it is.
 Tell = Callable[[dict[str, Any], float], None]
 
@@ -44,7 +46,7 @@ def export(database: Database, person: Person, file: BinaryIO, written: Written,
     """Write what is missing of the document behind what is there of it."""
     if written.size == 0:
         file.write(f'{{"user_id": {json.dumps(person.id)}'.encode())
-    for number in range(written.place, len(PLACES)):
+    for number in range(written.place, len(PARTS)):
         written.place = number
         _place(database, person, file, written, tell)
         written.after = None
@@ -52,7 +54,7 @@ def export(database: Database, person: Person, file: BinaryIO, written: Written,
 
 
 def _place(database: Database, person: Person, file: BinaryIO, written: Written, tell: Tell) -> None:
-    place = PLACES[written.place]
+    place = PARTS[written.place]
     name = _name(written.place)
     is_first = name not in written.rows
     if is_first:
@@ -74,14 +76,14 @@ def _place(database: Database, person: Person, file: BinaryIO, written: Written,
         if rows:
             file.flush()
             written.size = file.tell()
-        tell(written.state() if rows else {}, written.place / len(PLACES))
+        tell(written.state() if rows else {}, written.place / len(PARTS))
     file.write(b"]")
 
 
 def _name(number: int) -> str:
     """Each part has a name of its own."""
-    name = _NAMES.get(PLACES[number].name, PLACES[number].name)
-    before = sum(each.name == PLACES[number].name for each in PLACES[:number])
+    name = _NAMES.get(PARTS[number].name, PARTS[number].name)
+    before = sum(each.name == PARTS[number].name for each in PARTS[:number])
     return f"{name}_that_name_them" if before else name
 
 
