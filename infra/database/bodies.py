@@ -1,14 +1,11 @@
-"""All events that the database holds, as they were written, in slices: log, outbox, dead letters, resends.
-
-Of what was erased the log has no more than its place, which is passed over.
-"""
+"""All events that the database holds, as they were written, in slices: log, outbox, dead letters, resends."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, Select, Table, func, select
+from sqlalchemy import Column, Select, Table, func, literal, select
 from sqlmodel import Session
 
 from infra.database import event_log
@@ -38,6 +35,8 @@ class Kept:
     body: str | bytes = field(repr=False)
     #: Why it was given up.
     reason: str | None = None
+    #: Nothing is left of it but its place.
+    is_erased: bool = False
 
     @property
     def bytes(self) -> bytes:
@@ -116,5 +115,7 @@ _SELECTS: dict[Place, Select[Any]] = {
     "dead-letters": select(_LETTER.c.id, _LETTER.c.id, _LETTER.c.type, _LETTER.c.body, _LETTER.c.reason).where(
         _LETTER.c.state.in_(_OPEN)
     ),
-    "log": select(_LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body).where(_LOG.c.erased_at.is_(None)),
+    "log": select(
+        _LOG.c.position, _LOG.c.event_id, _LOG.c.type, _LOG.c.body, literal(None), _LOG.c.erased_at.is_not(None)
+    ),
 }

@@ -17,7 +17,9 @@ _INBOX, _EFFECT = table(Inbox), table(Effect)
 _OUTBOX, _LOG = table(Outbox), table(EventLog)
 _THESE: BindParameter[str] = bindparam("events", expanding=True)
 _WAITING = select(_OUTBOX.c.event_id, _OUTBOX.c.type).where(_OUTBOX.c.event_id.in_(_THESE))
-_LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position, _LOG.c.published_at).where(_LOG.c.event_id.in_(_THESE))
+_LOGGED = select(_LOG.c.event_id, _LOG.c.type, _LOG.c.position, _LOG.c.published_at, _LOG.c.erased_at).where(
+    _LOG.c.event_id.in_(_THESE)
+)
 _RECORDS = select(_INBOX).where(_INBOX.c.event_id.in_(_THESE)).order_by(_INBOX.c.consumer)
 _EFFECTS = select(_EFFECT).where(_EFFECT.c.event_id.in_(_THESE)).order_by(_EFFECT.c.ordinal)
 #: Inbox states that the operator sees by the same name.
@@ -68,9 +70,10 @@ def of(session: Session, event_ids: Collection[str]) -> dict[str, list[Delivery]
     staying = [each for each in subscriptions if each.retiring_since is None]
     # In this order: an event that is on its way from the one to the other meanwhile is not missed.
     expected = _expected(staying, session.connection().execute(_WAITING, wanted))
-    for event_id, event_type, position, published_at in session.connection().execute(_LOGGED, wanted):
-        takers = [each for each in consumers.takers(subscriptions, event_type) if _is_for(each, position, published_at)]
-        expected[event_id] = {each.consumer: _unbegun(each.consumer, paused) for each in takers}
+    for row in session.connection().execute(_LOGGED, wanted):
+        takers = consumers.takers(subscriptions, row.type)
+        names = [each.consumer for each in takers if _is_for(each, row.position, row.published_at)]
+        expected[row.event_id] = {name: _unbegun(name, paused, is_erased=row.erased_at is not None) for name in names}
     for event_id, delivery in _begun(session, wanted, paused):
         expected.setdefault(event_id, {})[delivery.consumer] = delivery
     for event_id, consumer in waiting.those_of(session, event_ids, [each.consumer for each in subscriptions]):
@@ -94,8 +97,9 @@ def _expected(subscriptions: Sequence[Subscription], waiting: Any) -> dict[str, 
     }
 
 
-def _unbegun(consumer: str, paused: Mapping[str, Pause]) -> Delivery:
-    return Delivery(consumer=consumer, state="paused" if consumer in paused else "pending")
+def _unbegun(consumer: str, paused: Mapping[str, Pause], *, is_erased: bool = False) -> Delivery:
+    state: State = "erased" if is_erased else "paused" if consumer in paused else "pending"
+    return Delivery(consumer=consumer, state=state)
 
 
 def _note_that_it_waits(delivery: Delivery) -> None:

@@ -119,6 +119,8 @@ def _tell_seen(seen: LiveView) -> None:
     for each in seen.failures:
         typer.echo(f"tidings: {each.place} {each.id}: {output.plain(each.problem)}", err=True)
     more = [f"{seen.read:,} events can be read, {seen.unreadable:,} cannot"]
+    if seen.erased:
+        typer.echo(f"{seen.erased:,} places of the log whose event was erased were passed over.")
     if seen.given_up_as_unreadable:
         more.append(
             f"{seen.given_up_as_unreadable:,} dead letters say themselves that they could not be, and still cannot"

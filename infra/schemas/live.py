@@ -47,6 +47,7 @@ class LiveView(BaseModel):
     unreadable: int
     given_up_as_unreadable: int = Field(description="Dead letters that say so themselves, and still cannot be read.")
     readable_again: int = Field(description="Dead letters that say so, and can be read now: replay them.")
+    erased: int = Field(description="Places of the log whose event was erased: nothing is left to be read.")
     places: dict[Place, int]
     types: list[TypeView]
     failures: list[Failure] = Field(description=f"The first {NAMED} of them.")
@@ -63,6 +64,7 @@ class Reading:
     _failures: list[Failure] = field(default_factory=list)
     _given_up: int = 0
     _again: int = 0
+    _erased: int = 0
 
     def read(self, database: Database, wanted: Filter) -> LiveView:
         """Everything, from one place after the other.
@@ -81,6 +83,9 @@ class Reading:
         return self._told()
 
     def _one(self, place: Place, row: Kept) -> None:
+        if row.is_erased:
+            self._erased += 1
+            return
         body = row.bytes
         try:
             name = decode(body).type
@@ -106,6 +111,7 @@ class Reading:
             unreadable=self._unreadable.total(),
             given_up_as_unreadable=self._given_up,
             readable_again=self._again,
+            erased=self._erased,
             places={place: self._places[place] for place in PLACES},
             types=[
                 TypeView(type=name, version=of, read=self._read[name, of], unreadable=self._unreadable[name, of])

@@ -98,6 +98,20 @@ def test_a_new_event_is_accepted_and_expected_at_each_consumer_of_its_type(
     assert states(told) == {"activity-log": "pending", "welcome-email": "pending"}
 
 
+def test_of_an_event_that_was_erased_its_place_is_shown(operator: TestClient, database: Database) -> None:
+    envelope = ada()
+    subscribe(database, "welcome-email", "user.registered")
+    publish(database, envelope)
+    with database.transaction() as session:
+        erased = update(table(tables.EventLog)).values(body="", subject=None, erased_at=NOW)
+        session.connection().execute(erased)
+    shown = operator.get(f"/events/{envelope.id}").json()
+    assert ({}, None, "published", 1) == (shown["data"], shown["subject"], shown["state"], shown["position"])
+    assert "2026-11-22T09:30:00Z" == shown["erased_at"]
+    assert [("welcome-email", "erased")] == [(each["consumer"], each["state"]) for each in shown["deliveries"]]
+    assert [envelope.id] == [each["id"] for each in operator.get("/events").json()["items"]]
+
+
 def test_an_event_for_later_is_waiting(operator: TestClient, database: Database) -> None:
     event, later = heartbeat(), datetime.now(UTC) + timedelta(hours=1)
     add(database, event, at=later)

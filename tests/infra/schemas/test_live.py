@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from events.clock import DayEnded
 from events.envelope import Envelope, announce, encode
@@ -144,3 +144,12 @@ def test_an_event_that_an_operator_moved_is_counted_with_its_version(database: D
     event = replace(registered(), subject=None)
     log(database, (event, json.dumps(json.loads(encode(event))).encode()))
     assert [1] == [each.version for each in read(database).types]
+
+
+def test_a_place_whose_event_was_erased_is_counted_as_such(database: Database) -> None:
+    log(database, good(), good())
+    with database.transaction() as session:
+        erased = update(table(EventLog)).where(table(EventLog).c.position == 1)
+        session.connection().execute(erased.values(body="", erased_at=datetime.now(UTC)))
+    seen = read(database)
+    assert (1, 0, 1) == (seen.read, seen.unreadable, seen.erased)
