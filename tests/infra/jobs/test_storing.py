@@ -94,6 +94,7 @@ def test_a_file_that_is_open_is_read_to_its_end_when_it_is_removed(folder: Folde
         f"..-11-26/{uuid4()}-0123456789abcdef",
         "",
     ],
+    ids=["up", "absolute", "out of a day", "below a file", "with a line end", "of no day", "empty"],
 )
 def test_a_key_that_was_not_made_here_opens_nothing(folder: Folder, key: str) -> None:
     for deed in (folder.open, folder.remove, lambda key: folder.put(key).__enter__()):
