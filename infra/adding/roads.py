@@ -21,7 +21,8 @@ def road(subscription: Subscription) -> list[str]:
 def _working(subscription: Subscription) -> Iterator[str]:
     """Of a kind of jobs: its events are requests, and what is handled is the job."""
     lane = f"up to {subscription.concurrency} at once in each process for jobs"
-    yield f"Its job is done: {lane}; after {duration(subscription.timeout)} of work it is interrupted, and has failed."
+    yield "Parameters that do not fit (a rule over two of them, say) fail the job at once; no other try follows."
+    yield f"Its job is done: {lane}; after {duration(subscription.timeout)} of work it is interrupted: a failure."
     yield "A job that was cancelled meanwhile ends without being done; one that another process works on is left to it."
     yield "After a crash or restart, and each 15 min, it goes on from its last checkpoint, which costs no try."
 

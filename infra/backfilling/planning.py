@@ -13,6 +13,7 @@ from infra.database.consumer_tables import Backfill
 from infra.database.contents import OfType
 from infra.database.engine import Database
 from infra.database.recovery_tables import Operation
+from infra.errors import NotPossible
 from infra.fitting import DoesNotFit
 from infra.recovery.resuming import require_free, require_present
 from infra.subscriptions import EVERY_TYPE
@@ -67,12 +68,15 @@ def plan(database: Database, wanted: Wanted) -> Plan:
 
     Raises:
         NotKnown: no consumer of this name is recorded.
-        NotPossible: it is retiring.
+        NotPossible: it is retiring, or a kind of jobs.
         DoesNotFit: the range goes backward or into the future, or it does not take a type.
     """
     with database.reading() as session:
         recorded = next((row for row in consumers.everyone(session) if row.consumer == wanted.consumer), None)
-        taken = require_present(recorded).types
+        row = require_present(recorded)
+        if row.options.get("job"):
+            raise NotPossible(f"{row.consumer} is a kind of jobs: those of the past have been done; ask for new ones.")
+        taken = row.types
         _check(wanted, taken)
         after = event_log.position_at(session, wanted.since)
         last = event_log.last_position(session)

@@ -15,7 +15,7 @@ from infra.commands.arguments import Json, moment, text
 from infra.commands.opened import opened
 from infra.commands.watching import Line, pause
 from infra.discovery import Found
-from infra.errors import NotKnown
+from infra.errors import NotKnown, NotPossible
 from infra.settings import load
 from infra.shadowing import lines, past
 from infra.shadowing.past import Past
@@ -95,6 +95,8 @@ def _find(name: str, discover: Discover) -> Subscription:
     if found is None:
         reasons = "".join(f" {module} is ignored: {reason}." for module, reason in ignored.items())
         raise NotKnown(f"No consumer of this name is in this tree.{reasons}")
+    if found.job is not None:
+        raise NotPossible(f"{name} is a kind of jobs, which have been done or not, and are not done for show.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Adding a consumer as a newcomer does: one command, one file, and `up --reload` does the rest."""
+"""Adding a consumer, or a kind of jobs, as a newcomer does: one command, one file, and `up --reload` does the rest."""
 
 import json
 import time
@@ -98,6 +98,18 @@ def test_from_the_command_to_the_first_handled_event_is_less_than_a_minute(
     assert {"consumers/sms.py", "tests/consumers/test_sms.py"} == set(after) - set(before)
     assert before == {name: after[name] for name in before}
     assert "taken" in (installation.state / "logs" / "consumers.log").read_text()
+
+
+def test_a_kind_of_jobs_is_one_command_and_its_first_job_another(installation: Installation, root: Path) -> None:
+    installation.await_ready()
+    done = installation.command("consumers", "new", "counting", "--job")
+    assert 0 == done.returncode, done.stderr
+    until(lambda: bindings(installation, "counting"), seconds=60, what="the queue of the kind, bound")
+    ran = installation.command("jobs", "run", "counting", "steps=3", "--wait", "--json")
+    assert 0 == ran.returncode, ran.stderr
+    job = json.loads(ran.stdout)
+    assert ("succeeded", {"steps": 3}) == (job["state"], job["parameters"])
+    assert '{"steps":3}' == installation.command("jobs", "result", job["id"]).stdout
 
 
 @pytest.mark.alone

@@ -135,4 +135,4 @@ def test_of_the_requests_for_one_kind_of_jobs_its_taker_is_told(run: Run) -> Non
     told = json.loads(run("job.requested.counting", "--json")[1])
     roads = {taker["consumer"]: taker["road"] for taker in told["takers"]}
     assert ("job.requested.counting", {"activity-log", "counting"}) == (told["type"], set(roads))  # that takes all
-    assert "Its job is done: up to 2 at once in each process for jobs; after 1 h of work" in roads["counting"][0]
+    assert "Its job is done: up to 2 at once in each process for jobs; after 1 h of work" in roads["counting"][1]

@@ -16,7 +16,7 @@ from infra.database.tables import Subscription, table
 from infra.errors import NotKnown, NotPossible
 from infra.fitting import DoesNotFit
 from infra.recovery import replaying, resuming
-from tests import pasts
+from tests import kinds, pasts
 from tests.eventlogs import DAY, USER, fill, handle
 from tests.pasts import ME, ago, begin, look, place
 from tests.relays import record
@@ -98,6 +98,12 @@ def test_a_consumer_that_is_none_or_soon_none_is_sent_nothing(database: Database
     retire(database)
     with pytest.raises(NotPossible, match="retiring"):
         planning.plan(database, wanted())
+
+
+def test_jobs_of_the_past_are_not_done_again(database: Database) -> None:
+    kinds.declare(database)
+    with pytest.raises(NotPossible, match="is a kind of jobs"):
+        planning.plan(database, wanted(consumer=kinds.REPORT))
 
 
 def test_one_without_an_end_runs_though_there_is_nothing_yet_and_one_with_an_end_is_done(database: Database) -> None:

@@ -101,6 +101,7 @@ def test_for_programs_it_is_one_document(run: Run, kept: Database) -> None:
     ("words", "code", "said"),
     [
         (["shadow", "nobody"], 1, "No consumer of this name is in this tree."),
+        (["shadow", "activity-report"], 1, "activity-report is a kind of jobs"),
         (["shadow", "welcome-email", "--type", "day.ended"], 2, "welcome-email takes user.registered."),
         (["shadow", "welcome-email", "--since", "yesterday"], 2, "30m, 2h or 7d"),
     ],
