@@ -31,11 +31,17 @@ def event_of(event_type: str, data: dict[str, Any]) -> Event:
     Raises:
         DoesNotFit: names each field that is wrong.
     """
-    if any(f"{event_type}.".startswith(f"{family}.") for family in families()):
-        raise DoesNotFit([(("type",), "not_by_hand", "Jobs are asked for by POST /jobs.")])
+    if of_a_family(event_type):
+        message = "Jobs are asked for by POST /jobs, or ./tidings jobs run."
+        raise DoesNotFit([(("type",), "asked_for_by_post_jobs", message)])
     if event_type not in event_types():
         raise DoesNotFit([(("type",), "unknown_type", "This program knows no events of this type.")])
     return fitting(event_types()[event_type], data)
+
+
+def of_a_family(event_type: str) -> bool:
+    """Whether it is a family of types, or a member of one: such events come about in a way of their own."""
+    return any(f"{event_type}.".startswith(f"{family}.") for family in families())
 
 
 def fitting(event_class: type[Event], data: dict[str, Any]) -> Event:

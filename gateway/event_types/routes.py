@@ -60,7 +60,8 @@ def listed(wanted: Annotated[TypeFilter, Query()], database: Db) -> Response:
 @private.get("/event-types/{type}", response_model=Impact, responses=problems(404))
 def show(type: Type, database: Db) -> Response:  # noqa: A002  # as above
     """What depends on an event type: who announces and takes it, what waits of it and where, and how often it comes."""
-    programs = [each.name for each in PROGRAMS if type in each.types]
+    family = type.rpartition(".")[0]
+    programs = [each.name for each in PROGRAMS if type in each.types or family in each.types]
     with database.reading() as session:
         found = impact.find(session, type, programs)
     return Response(found.model_dump_json(), media_type="application/json")

@@ -40,9 +40,19 @@ _MESSAGES = {
     "maxProperties": "This must have at most {limit} members.",
     "uniqueItems": "This has the same item twice.",
     "pattern": "This must match {pattern}",
-    "format": "This must be a {format}.",
+    "format": "This must be {format}.",
     "required": "This is required.",
     "additionalProperties": "There is no such field; is it a typing error?",
+}
+#: Formats, as people call them.
+_CALLED = {
+    "date-time": "a time such as 2026-11-22T09:30:00Z",
+    "date": "a day such as 2026-11-22",
+    "time": "a time of day such as 09:30:00",
+    "duration": "a duration such as PT1H30M",
+    "uuid": "a UUID",
+    "email": "an e-mail address",
+    "uri": "an address such as https://example.com/",
 }
 _NONE_OF_THEM = "This fits none of the forms that the kind takes."
 _ARTICLES = {"array": "an", "integer": "an", "object": "an", "null": ""}
@@ -194,6 +204,8 @@ def _message(keyword: str, said: Mapping[str, Any]) -> str:
         types = [f"{_ARTICLES.get(each, 'a')} {each}".strip() for each in said["types"]]
         return f"This must be {' or '.join(types)}."
     values = {name: _listed(value) for name, value in said.items()}
+    if keyword == "format":
+        values = {"format": _CALLED.get(said["format"], said["format"])}
     return _MESSAGES.get(keyword, "This is not what the kind takes.").format(**values)
 
 

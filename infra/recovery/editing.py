@@ -12,7 +12,7 @@ from events.errors import NotJson, TooLarge
 from infra.database import audit, closing, outbox
 from infra.database.recovery_tables import DeadLetter
 from infra.errors import NotPossible
-from infra.fitting import fitting, too_large
+from infra.fitting import fitting, of_a_family, too_large
 from infra.recovery.letters import find, require_open
 
 #: `source` of an edited event: no program announced it.
@@ -49,6 +49,8 @@ def _event_class(letter: DeadLetter) -> type[Event]:
     event_type = letter.type or _attributes(letter).get("type")
     if not isinstance(event_type, str):
         raise NotPossible("This dead letter cannot be edited: its message does not say of which type it is.")
+    if of_a_family(event_type):
+        raise NotPossible("This dead letter asks for a job: have another one done, by POST /jobs.")
     if event_type not in event_types():
         raise NotPossible("This dead letter cannot be edited: this program does not know events of its type.")
     return event_types()[event_type]

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, EmailStr, Field
 
 from infra.database import consumers
 from infra.database.engine import Database
@@ -43,6 +43,7 @@ class Parameters(BaseModel, extra="forbid"):
     tree: Node | None = None
     weights: dict[str, float] = {}
     pair: tuple[int, str] = (1, "")
+    mail_to: EmailStr | None = None
     constant: Literal[7] = 7
 
 
@@ -78,6 +79,7 @@ def test_what_fits_is_taken(database: Database, parameters: dict[str, Any]) -> N
         ({"tree": {"inner": None}}, ("tree.name", "This is required.")),
         ({"tree": {"name": "a", "size": 1}}, ("tree.size", "There is no such field; is it a typing error?")),
         ({"weights": {"a": "b"}}, ("weights.a", "This must be a number.")),
+        ({"mail_to": "Ada"}, ("mail_to", "This must be an e-mail address.")),
         ({"constant": 8}, ("constant", "This must be 7.")),
         ({"pair": [1]}, ("pair", "This must have at least 2 items.")),
         ({"layout": {"form": "pdf"}}, ("layout", "This fits none of the forms that the kind takes.")),
