@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from events.jobs import JobRequested
 from infra import metrics
 from infra.database import outbox, schedule_runs, schedules
 from infra.faults import failpoint
+from infra.jobs import timed
 from scheduler.ticks import Tick
 
 #: Overlap policy: a due time is left out while something hinders it.
@@ -19,12 +21,14 @@ Hindrance = Callable[[Session, str, datetime], str | None]
 
 def emit(session: Session, ticks: Sequence[Tick], hindrance: Hindrance) -> list[Tick]:
     """Decide these due times in the caller's transaction; gives those that no other replica had decided."""
-    careful = [tick for tick in ticks if tick.overlap == SKIP and tick.event is not None]
+    careful = [tick for tick in ticks if _may_be_left_out(tick)]
     if careful:  # one after the other they would be locked in another order by another replica
         schedules.hold(session, {tick.schedule for tick in ticks})
     decided = _emit(session, [tick for tick in ticks if tick not in careful] if careful else ticks)
     for tick in careful:  # one by one: each may be in the way of the next
-        why = hindrance(session, tick.schedule, tick.due)
+        why = hindrance(session, tick.schedule, tick.due) if tick.overlap == SKIP else None
+        if why is None and tick.event is not None:
+            why = timed.hindrance(session, tick.event)
         decided += _emit(session, [tick if why is None else replace(tick, event=None, note=why)])
     return decided
 
@@ -32,7 +36,10 @@ def emit(session: Session, ticks: Sequence[Tick], hindrance: Hindrance) -> list[
 def add(session: Session, ticks: Iterable[Tick]) -> None:
     """Announce due times that are decided, in the order of their time."""
     fired = sorted((tick for tick in ticks if tick.event is not None), key=lambda tick: (tick.due, tick.schedule))
-    outbox.add_all(session, [(tick.envelope, None) for tick in fired])
+    envelopes = [(tick.envelope, tick.schedule) for tick in fired]
+    outbox.add_all(
+        session, [(envelope, None) for envelope, schedule in envelopes if timed.admit(session, envelope, schedule)]
+    )
     for tick in fired:
         failpoint("scheduler.after-insert", tick.schedule)
 
@@ -58,3 +65,8 @@ def _emit(session: Session, ticks: Sequence[Tick]) -> list[Tick]:
     decided = [tick for tick in ticks if (tick.schedule, tick.due) in ours]
     add(session, decided)
     return decided
+
+
+def _may_be_left_out(tick: Tick) -> bool:
+    """Whether what became of another one may be in its way."""
+    return tick.event is not None and (tick.overlap == SKIP or isinstance(tick.event, JobRequested))

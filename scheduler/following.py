@@ -13,6 +13,7 @@ from infra.database.engine import Database
 from infra.database.schedule_tables import Schedule as Row
 from infra.database.schedules import CODE
 from infra.fitting import DoesNotFit, event_of
+from infra.jobs import timed
 from infra.schedules import triggers
 from scheduler.lines import Announce, Line
 from scheduler.timetable import Schedule
@@ -81,6 +82,8 @@ class Following:
 
     def _announcing(self, row: Row) -> Announce | None:
         """None for one of code that this program does not have: another version's, or one that is retired."""
+        if row.origin != CODE and (kind := timed.kind_of(row.type)) is not None:
+            return partial(timed.request, row.name, kind, dict(row.data or {}))
         if row.origin != CODE:
             return partial(_given, event_of(row.type, dict(row.data or {})))
         return self._code[row.name].announce if row.name in self._code else None

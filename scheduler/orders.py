@@ -15,6 +15,7 @@ from infra.database.engine import Database
 from infra.database.recovery_tables import Operation
 from infra.database.tables import ScheduleRun
 from infra.faults import failpoint
+from infra.jobs import timed
 from scheduler.emitter import add, tell
 from scheduler.following import Following
 from scheduler.lines import metric_label
@@ -99,7 +100,7 @@ class Orders:
             encode(tick.envelope)  # one that is too large must not keep the others waiting
         except Exception as error:  # noqa: BLE001  # whatever the schedule's function raises
             return why_failed(error)
-        return tick
+        return timed.hindrance(session, event) or tick
 
 
 def _count(session: Session, operation_id: str, sent: int, failed: int) -> None:

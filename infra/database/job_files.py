@@ -85,10 +85,11 @@ def add(session: Session, job_id: str, files: Sequence[JobFile]) -> None:
     if not files:
         return
     connection = session.connection()
-    main = MAIN if any(file.ordinal == MAIN for file in files) else -1
-    connection.execute(_REPLACED, {"job": job_id, "names": [file.name for file in files], "main": main})
     last = connection.execute(_LAST, {"job": job_id}).scalar()
-    if last is not None:
+    if last is not None:  # which is rare
+        main = MAIN if any(file.ordinal == MAIN for file in files) else -1
+        connection.execute(_REPLACED, {"job": job_id, "names": [file.name for file in files], "main": main})
+        last = connection.execute(_LAST, {"job": job_id}).scalar()
         connection.execute(_KEEP, {"job": job_id, "until": files[-1].expires_at})
     shift = last or MAIN
     rows = [{**file.model_dump(), "ordinal": file.ordinal and file.ordinal + shift} for file in files]

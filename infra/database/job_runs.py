@@ -42,6 +42,8 @@ _END = (
         finished_at=_NOW,
     )
 )
+#: Why it was cancelled stays.
+_END_CANCELLED = _END.values(error=_JOB.c.error)
 _HAND_BACK = (
     update(_JOB)
     .where(*_MINE)
@@ -108,7 +110,8 @@ def end(session: Session, run: Run, ending: Ending, *, far: Far, seconds: float)
         LeaseLost: it is another worker's now, or nobody's.
     """
     values = {**_key(run.job_id, run.owner), **_far(far), "ending": ending, "seconds": seconds}
-    if not session.connection().execute(_END, values).rowcount:
+    statement = _END_CANCELLED if ending == "cancelled" else _END
+    if not session.connection().execute(statement, values).rowcount:
         raise LeaseLost("The job is another worker's now.")
 
 

@@ -49,7 +49,7 @@ _CANCEL = (
         # One that runs is at its worker's mercy until that one looks; of any other this is the end.
         state=case((_RUNS, _JOB.c.state), else_="cancelled"),
         finished_at=case((_RUNS, _JOB.c.finished_at), else_=_NOW),
-        error=case((_RUNS, _JOB.c.error), else_=bindparam("why")),
+        error=bindparam("why"),
         retry_at=None,
     )
 )

@@ -65,7 +65,11 @@ class Results:
         if value is None:
             return
         media_type, content = _content(value, kind)
-        with self._write(job_files.MAIN, f"{kind.name}{_suffix(media_type)}", media_type) as file:
+        name = f"{kind.name}{_suffix(media_type)}"
+        if isinstance(content, bytes) and len(content) <= storing.SMALL:
+            self._keep(job_files.MAIN, name, media_type, storing.key_with(self._job_id, content), _measured(content))
+            return
+        with self._write(job_files.MAIN, name, media_type) as file:
             if isinstance(content, Path):
                 storing.move(content, file)
             else:
@@ -102,6 +106,9 @@ class Results:
             counted = _Counted(file)
             yield cast("BinaryIO", counted)  # typeshed's io classes are no subclasses of it
             counted.close()
+        self._keep(ordinal, name, media_type, key, counted)
+
+    def _keep(self, ordinal: int, name: str, media_type: str, key: str, counted: "_Counted") -> None:
         if (replaced := self._files.pop(name, None)) is not None:
             self._remove(replaced)
         self._files[name] = JobFile(
@@ -140,6 +147,12 @@ class _Counted(io.BufferedIOBase):
     def tell(self) -> int:
         """Where it is: at its end."""
         return self.size
+
+
+def _measured(content: bytes) -> _Counted:
+    counted = _Counted(io.BytesIO())
+    counted.write(content)
+    return counted
 
 
 def _content(value: Any, kind: Kind) -> tuple[str, bytes | Path]:

@@ -8,6 +8,7 @@ from infra.database import audit, ledger, operations, schedule_runs, schedules
 from infra.database.schedule_runs import MANUAL
 from infra.database.schedules import CODE, Definition
 from infra.errors import NotPossible
+from infra.jobs import timed
 from infra.schedules.finding import row
 from infra.schedules.resuming import require_present
 from infra.schedules.views import RunView
@@ -53,6 +54,7 @@ def add(session: Session, definition: Definition, *, who: str, why: str) -> None
         DoesNotFit: its name, its type or its data are wrong.
         NotPossible: the name is taken.
     """
+    timed.check(session, definition.type, definition.data or {})
     if not schedules.add(session, definition):
         raise NotPossible("A schedule of this name exists already.")
     details = {"trigger": dict(definition.trigger), "type": definition.type}

@@ -48,7 +48,9 @@ def result(database: Database, job_id: str, *, key: str | None = "a/b") -> None:
     now = datetime.now(UTC)
     change(database, job_id, state="succeeded", finished_at=now, progress=1.0)
     made = {"job_id": job_id, "ordinal": 0, "name": "report.csv", "media_type": "text/csv", "key": key, "size": 12}
-    statement = insert(table(JobFile)).values(**made, digest="0" * 64, created_at=now, expires_at=now)
+    statement = insert(table(JobFile)).values(
+        **made, digest="0" * 64, created_at=now, expires_at=now + timedelta(hours=1)
+    )
     database.run(lambda session: session.connection().execute(statement))
 
 
@@ -233,6 +235,26 @@ def test_its_event_cannot_be_written_by_hand(operator: TestClient, name: str) ->
     answer = operator.post("/events", json={"type": name, "data": data})
     assert ["type"] == wrong(answer)
     assert "POST /jobs" in answer.json()["detail"]
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("kind", "data", "fields"),
+    [(REPORT, {}, ["data.since"]), (REPORT, {**PARAMETERS, "days": 0}, ["data.days"]), ("dance", {}, ["type"]),
+     ("Dance", {}, ["type"]), (REPORT, {"since": 5, "of": 1}, ["data.of", "data.since"])],
+)  # fmt: skip
+def test_a_schedule_whose_jobs_nobody_would_take_is_refused(
+    operator: TestClient, kind: str, data: Any, fields: list[str]
+) -> None:
+    made = {"name": "each-day", "trigger": {"daily": "07:00"}, "type": f"job.requested.{kind}", "data": data}
+    assert fields == sorted(wrong(operator.post("/schedules", json=made)))
+
+
+@one_database
+def test_a_schedule_may_ask_for_jobs(operator: TestClient) -> None:
+    made = {"name": "each-day", "trigger": {"daily": "07:00"}, "type": f"job.requested.{REPORT}", "data": PARAMETERS}
+    answer = operator.post("/schedules", json=made)
+    assert (201, PARAMETERS) == (answer.status_code, answer.json()["data"])
 
 
 @one_database

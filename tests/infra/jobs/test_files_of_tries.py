@@ -50,7 +50,8 @@ def test_a_try_that_fails_leaves_what_its_checkpoints_counted_and_the_next_one_a
         assert Done() == worker.deliver(kind, asked, attempt=2)
     expected = [b"all", b"0 of try 1", b"1 of try 2", b"2 of try 2"]
     found = contents(database, job_id, worker.folder)
-    assert (expected, "tested.txt", 4) == ([*found.values()], next(iter(found)), on_disk(worker.folder))
+    # What the function gave is so small that it needs no file.
+    assert (expected, "tested.txt", 3) == ([*found.values()], next(iter(found)), on_disk(worker.folder))
 
 
 def test_what_is_handed_back_takes_its_files_from_its_checkpoints_along(database: Database, worker: Worker) -> None:

@@ -41,6 +41,17 @@ def test_what_was_put_is_there_for_its_owner_only(folder: Folder) -> None:
     assert [0o600, 0o700, 0o700] == [one.stat().st_mode & 0o777 for one in (path, path.parent, folder.folder)]
 
 
+def test_a_small_file_is_in_its_key_and_no_two_files_have_the_same(folder: Folder) -> None:
+    job = str(uuid4())
+    one, other = (storing.key_with(job, b"\x00hello") for _ in range(2))
+    assert one != other
+    assert job == storing.job_of(one)
+    folder.remove(one)
+    with folder.open(one) as file:
+        assert b"\x00hello" == file.read()
+    assert [] == everything(folder)
+
+
 def test_nothing_is_there_before_the_block_ends_nor_after_one_that_fails(folder: Folder) -> None:
     key = storing.new_key(str(uuid4()))
     with pytest.raises(RuntimeError), folder.put(key) as file:  # noqa: PT012  # what is there meanwhile is the point

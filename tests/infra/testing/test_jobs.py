@@ -109,6 +109,7 @@ def test_one_who_is_cancelled_half_way_ends_at_its_next_look(kit: Kit) -> None:
     kit.cancel_job(after_checkpoint=1)
     told = kit.run_job("stepping")
     assert ("cancelled", [0], None, {}) == (told.state, did, told.result, told.files)
+    assert "Cancelled by operator." == told.error
 
 
 def test_a_failure_is_told_with_its_trace_and_its_next_try_comes_in_time(kit: Kit) -> None:

@@ -1,0 +1,85 @@
+"""Jobs that schedules ask for: an event at each due time, as any other, and the row that belongs to it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import Session
+
+from events.clock import due_id
+from events.envelope import Envelope, Event
+from events.jobs import JobRequested
+from infra.database import jobs
+from infra.database.jobs import NewJob
+from infra.errors import NotKnown, NotPossible
+from infra.fitting import DoesNotFit, fitting
+from infra.jobs import checking
+
+_PREFIX = f"{JobRequested.TYPE}."
+
+
+def kind_of(event_type: str) -> str | None:
+    """The kind that events of this type ask for; None: they ask for no job."""
+    return event_type.removeprefix(_PREFIX) if event_type.startswith(_PREFIX) else None
+
+
+def request(schedule: str, kind: str, parameters: Mapping[str, Any], due: datetime) -> Event:
+    """The event of one due time: of the same job in every process.
+
+    Raises:
+        DoesNotFit: no kind can have this name.
+    """
+    job_id = UUID(due_id(f"job of {schedule}", due))
+    return fitting(JobRequested, {"job_id": job_id, "kind": kind, "parameters": dict(parameters)})
+
+
+def check(session: Session, event_type: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse a schedule whose jobs nobody would take; nothing of what is of another type.
+
+    Raises:
+        DoesNotFit: there is no such kind, or it does not take the parameters.
+        NotPossible: it is on its way out.
+    """
+    if (kind := kind_of(event_type)) is None:
+        return
+    try:
+        checking.find(session, kind).check(parameters)
+    except NotKnown as error:
+        raise DoesNotFit([(("type",), "unknown_kind", str(error))]) from None
+    except DoesNotFit as error:
+        raise DoesNotFit([(("data", *place[1:]), name, text) for place, name, text in error.errors]) from None
+
+
+def hindrance(session: Session, event: Event) -> str | None:
+    """Why the job that is due cannot be asked for; None: nothing is in the way, or the event asks for none."""
+    if not isinstance(event, JobRequested):
+        return None
+    try:
+        kind = checking.find(session, event.kind)
+        kind.check(event.parameters)
+    except (NotKnown, NotPossible, DoesNotFit) as error:
+        return f"No job was asked for: {error}"
+    key = kind.unique_key(event.parameters)
+    other = key and jobs.open_one(session, event.kind, key)
+    return f"No job was asked for: /jobs/{other} is still open." if other else None
+
+
+def admit(session: Session, envelope: Envelope, schedule: str) -> bool:
+    """Write the job down that this event asks for; False when one that is to be alone came in between.
+
+    True of an event that asks for none.
+    """
+    event = envelope.data
+    if not isinstance(event, JobRequested):
+        return True
+    kind = checking.described(session, event.kind)
+    new = NewJob(
+        id=str(event.job_id),
+        kind=event.kind,
+        parameters=event.parameters,
+        unique_key=None if kind is None else kind.unique_key(event.parameters),
+        event_id=envelope.id,
+        requested_by=f"schedule {schedule}",
+    )
+    return jobs.add(session, new)

@@ -1,0 +1,1 @@
+"""Kinds of jobs for the tests of this folder."""
