@@ -58,6 +58,8 @@ def erase(parameters: EraseUser, job: Job) -> Receipt:
         erasing.erase(progress)
         drafts.remove(settings.state_dir, person)
         _announce(user, progress, job)
+        erasing.end()
+        job.progress(1, text=f"{progress.rows.total():,} rows erased")
     return _receipt(user, progress, stored.job.requested_by)
 
 

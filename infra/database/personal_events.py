@@ -69,7 +69,8 @@ def _log(person: Person) -> ColumnElement[bool]:
 
 def _mentions(person: Person) -> ColumnElement[bool]:
     then = _older(person, _LOG.c.event_id)
-    return and_(named(person, _LOG.c.body, then=then), _spares(person, _LOG.c.event_id))
+    others = func.coalesce(_LOG.c.subject, "") != person.id
+    return and_(named(person, _LOG.c.body, then=then), others, _spares(person, _LOG.c.event_id))
 
 
 def _outbox(person: Person) -> ColumnElement[bool]:

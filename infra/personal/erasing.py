@@ -94,6 +94,7 @@ def finish(database: Database, store: Store, now: datetime) -> Iterator[int]:
         again = Erasing(database, store, person, step=lambda _: database.transaction(), tell=lambda _, __: None)
         progress = Progress(now)
         again.erase(progress)
+        again.end()
         with database.transaction() as session:
             erasures.end(session, one.subject)
         yield progress.rows.total()
@@ -139,6 +140,12 @@ class Erasing:
         progress.place = len(PLACES)
         self._files(person, progress)
 
+    def end(self) -> None:
+        """Have SQLite put its write-ahead log, with what was before, aside; who reads may keep it from that."""
+        with self._database.reading() as session:
+            if self._database.is_sqlite:
+                session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _place(self, place: Place, person: Person, after: Key, progress: Progress) -> None:
         while True:
             with self._database.reading() as session:
@@ -152,7 +159,7 @@ class Erasing:
                 progress.after = place.written(end)
                 self._erase(place, which, progress)
             after = end
-            self._tell(progress.place / (len(PLACES) + 1), f"{place.name}: {progress.rows[place.name]:,}")
+            self._tell(progress.place / (len(PLACES) + 1), f"{place.name}: {progress.rows.total():,} rows so far")
 
     def _erase(self, place: Place, which: ColumnElement[bool], progress: Progress) -> None:
         if place is JOBS:  # first the files: their rows tell where they are, should it end in between
@@ -176,7 +183,7 @@ class Erasing:
                         which = (_FILE.c.job_id == one.job_id, _FILE.c.ordinal == one.ordinal)
                         gone = {"key": None, "name": ERASED, "digest": ""}
                         session.connection().execute(update(_FILE).where(*which).values(gone))
-                self._tell(1.0, "looks into results")
+                self._tell(1.0, f"files of results: {progress.rows.total():,} rows so far")
             after = (rows[-1].job_id, rows[-1].ordinal)
 
     def _some_files(self, after: Key) -> list[Any]:

@@ -15,7 +15,7 @@ import consumers.erase_user
 from events.envelope import Envelope, announce, encode
 from events.users import UserRegistered
 from infra.database import erasures, event_log, leases, outbox
-from infra.database.engine import Database
+from infra.database.engine import Database, connect
 from infra.database.job_tables import JobFile
 from infra.database.leases import Holding
 from infra.database.personal import Person
@@ -195,3 +195,17 @@ def _delivered(town: Town, envelope: Envelope) -> Any:
     subscription = Subscription("tested", ("user.registered",), lambda *_: None)
     (outcome,) = town.deliveries.handler(subscription)([Incoming(encode(envelope))])
     return outcome
+
+
+def test_not_even_the_files_of_sqlite_hold_the_address(sqlite_url: str, tmp_path: Path, kind: Subscription) -> None:
+    """Rows that are gone leave their bytes behind, as a rule, in free pages and in the write-ahead log."""
+    database = connect(sqlite_url)
+    town = Town(database, tmp_path / "results")
+    for number in range(20):
+        there_is(town, Person(str(uuid4()), f"eva-{number}@example.com"))
+    there_is(town)
+    assert Done() == town.deliver(kind, asked(database))
+    files = [path for path in tmp_path.glob("tidings.db*") if path.is_file()]
+    assert [] == [path.name for path in files if b"ada@example.com" in path.read_bytes()]
+    town.close()
+    database.close()

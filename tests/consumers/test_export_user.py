@@ -40,9 +40,9 @@ class Town(Worker):
 def town(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     monkeypatch.setattr(consumers.export_user, "EVERY", -1.0)
     town = Town(database, tmp_path)
-    for person in (ADA, EVA):
+    for person, address in ((ADA, False), (ADA, True), (EVA, False), (EVA, True)):
         job = str(uuid4())
-        rows_of(database, person, job=job, key=file_of(Folder(tmp_path), job, b"x"))
+        rows_of(database, person, job=job, key=file_of(Folder(tmp_path), job, b"x"), address=address)
     yield town
     town.close()
 
@@ -69,10 +69,11 @@ def test_all_that_is_kept_about_somebody_is_in_it_and_nothing_of_others(town: To
     said = exported(town, envelope)
     assert ADA.id == said["user_id"]
     assert str(ADA.address) == said["account"][0]["email"]
-    assert [f"{ADA.id}.json"] == [one["name"] for each in said["jobs"] for one in each["results"]]
+    assert [f"{ADA.id}.json"] * 2 == [one["name"] for each in said["jobs"] for one in each["results"]]
     assert len(PARTS) == len(said) - 1
     assert [] == [name for name, part in said.items() if not part]
     assert EVA.id not in json.dumps(said)
+    assert str(EVA.address) not in json.dumps(said)
 
 
 def test_it_goes_on_where_it_was(town: Town, kind: Subscription) -> None:
