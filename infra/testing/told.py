@@ -47,6 +47,8 @@ class Mail:
     key: str
     consumer: str
     event_id: str
+    #: Names of the files of a job's result that go with it.
+    files: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, intent: Intent, made: Composed) -> "Mail":
@@ -61,6 +63,7 @@ class Mail:
             key=intent.key,
             consumer=intent.consumer,
             event_id=intent.event_id,
+            files=[str(each["name"]) for each in intent.arguments.get("files", ())],
         )
 
 
