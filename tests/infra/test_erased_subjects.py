@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlmodel import Session
 
 from events.envelope import Envelope, announce, encode
 from events.users import UserErased, UserRegistered
@@ -183,3 +184,29 @@ def test_a_place_of_the_log_whose_event_was_erased_is_settled_for_everybody(data
         assert [2] == [each.position for each in settling.between(session, "tested", TYPES, 0, 2)]
         assert 1 == settling.summary_between(session, "tested", TYPES, 0, 2).count
         assert [2] == [each.position for each in event_log.at(session, [1, 2])]
+
+
+def test_what_had_written_something_before_is_waited_for(postgres_url: str) -> None:
+    """It may have claimed an event before the erasure began, and commit after it."""
+    database = connect(postgres_url)
+    with database.transaction() as other:
+        write_something(other)
+        with database.reading() as session:
+            begun = erasures.begun(session)
+            assert not erasures.is_over(session, begun)
+    with database.transaction() as later, database.reading() as session:
+        write_something(later)
+        assert erasures.is_over(session, begun)
+    database.close()
+
+
+def test_on_sqlite_nobody_writes_beside_whoever_erases(sqlite_url: str) -> None:
+    database = connect(sqlite_url)
+    with database.reading() as session:
+        assert erasures.is_over(session, erasures.begun(session))
+    database.close()
+
+
+def write_something(session: Session) -> None:
+    row = {"event_id": str(uuid4()), "type": "x", "subject": None, "time": datetime.now(UTC)}
+    session.connection().execute(insert(ACTIVITY), row)
