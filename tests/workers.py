@@ -77,6 +77,7 @@ class Bench:
     ) -> Iterator[TidingsBroker]:
         """Meanwhile a worker runs with these consumers; `attached` waits until those consume that have no mode."""
         concurrency, companions = options.pop("concurrency", 4), options.pop("companions", ())
+        prefetch = options.pop("prefetch", None)
         settings: dict[str, Any] = {
             "publish": self.publish,
             "redeclare": lambda: self.declare(*handles),
@@ -85,7 +86,8 @@ class Bench:
         broker = TidingsBroker(self.vhost, **settings)
         for queue, handle in handles.items():
             broker.attach(
-                Subscription(queue, ("t",), _unused, concurrency=concurrency, timeout=timeout), one_by_one(handle)
+                Subscription(queue, ("t",), _unused, concurrency=concurrency, timeout=timeout, prefetch=prefetch),
+                one_by_one(handle),
             )
         for companion in companions:
             broker.accompany(companion)

@@ -92,7 +92,10 @@ class Consuming:
         match delivery.verdict:
             case Verdict.ACK:
                 epoch.acks.finished(tag)
-                self._acknowledge()
+                if epoch.narrow:
+                    self._soon(epoch.acknowledge_all)
+                else:
+                    self._acknowledge()
             case Verdict.REQUEUE:
                 step = partial(epoch.give_back, tag, requeue=True)
                 self._soon(partial(self._loop.call_later, REQUEUE_PAUSE, step))

@@ -35,11 +35,13 @@ class Verdict(enum.Enum):
 class Epoch:
     """One attachment of a lane to the broker: a channel, from its opening to its end; acks belong to the IO thread."""
 
-    __slots__ = ("acks", "attached", "cancelling", "channel", "consumers", "live", "mode")
+    __slots__ = ("acks", "attached", "cancelling", "channel", "consumers", "live", "mode", "narrow")
 
-    def __init__(self) -> None:
+    def __init__(self, *, narrow: bool = False) -> None:
         self.acks = Acks()
         self.live = True
+        #: The channel holds no more than is at work: an ack that waits for others keeps the next delivery waiting.
+        self.narrow = narrow
         #: The broker said that we consume.
         self.attached = False
         #: What it was last asked to take from the queue; none before its channel is open.

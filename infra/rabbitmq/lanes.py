@@ -75,7 +75,7 @@ class Lane:
 
     def begin(self) -> Epoch:
         """Start a new epoch (IO thread)."""
-        self.epoch = Epoch()
+        self.epoch = Epoch(narrow=self.prefetch <= self.concurrency)
         return self.epoch
 
     def end(self) -> None:
