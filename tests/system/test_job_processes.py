@@ -79,3 +79,22 @@ def test_when_the_process_of_jobs_dies_it_alone_starts_again_and_its_jobs_go_on(
             what="the jobs in the next process",
         )
     assert program == town.process("consumers"), "the program is the same, and has not been restarted"
+
+
+@pytest.mark.timeout(240)
+def test_a_program_that_is_told_to_end_hands_its_jobs_back_and_the_next_one_goes_on_with_them(
+    town: Installation,
+) -> None:
+    with grinding(town) as jobs:
+        before = town.process("consumers")["pid"]
+        os.kill(before, signal.SIGTERM)
+        until(lambda: town.process("consumers")["pid"] not in {None, before}, seconds=60, what="the next program")
+        town.await_ready()
+        workers = {str(pid) for pid in descendants(town.process("consumers")["pid"])}
+        until(
+            lambda: {town.ask("GET", f"/jobs/{each}")[1]["worker"].rpartition("#")[2] for each in jobs} <= workers,
+            seconds=60,
+            what="the jobs in the next program",
+        )
+        found = [town.ask("GET", f"/jobs/{each}")[1] for each in jobs]
+        assert [(1, None)] * len(jobs) == [(each["attempts"], each["error"]) for each in found], "it is the same try"
