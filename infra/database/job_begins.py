@@ -130,7 +130,8 @@ def begin(session: Session, request: Request, owner: str, lease: timedelta = LEA
 def _way(session: Session, request: Request, job: Row[Any], owner: str, now: datetime) -> Any:
     """How a job that is not simply waiting is taken, or why it is not."""
     if job.state in {"succeeded", "cancelled", "failed"}:
-        if job.state != "failed" and not _is_to_run_again(session, request):
+        # What was cancelled stays so: nobody could tell who forces it from who has its lost message sent again.
+        if job.state == "cancelled" or (job.state == "succeeded" and not _is_to_run_again(session, request)):
             return Over(job.effects)
         again = _TAKE_ANEW if job.state == "failed" else _TAKE_FROM_THE_START
         return again if _is_alone(session, job) else Held(LEASE.total_seconds())

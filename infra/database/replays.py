@@ -25,6 +25,9 @@ LONGEST = timedelta(hours=2)
 #: … and how long, when a queue that it may have waited in was found missing since it began.
 AFTER_A_LOSS = timedelta(minutes=1)
 
+_WAS_HANDLED = exists().where(
+    _INBOX.c.event_id == _LETTER.c.event_id, _INBOX.c.consumer == _LETTER.c.consumer, _INBOX.c.handled_at.is_not(None)
+)
 _BEGIN_ALL = (
     update(_LETTER)
     .where(_THESE, _LETTER.c.state.in_(("waiting", "queued")), HAS_CONSUMER)
@@ -36,6 +39,7 @@ _BEGIN_ALL = (
         _LETTER.c.type,
         _LETTER.c.body,
         IS_OF_EVENT.label("is_of_event"),
+        _WAS_HANDLED.label("was_handled"),
     )
 )
 _BEGIN = _BEGIN_ALL.where(or_(_LETTER.c.event_id.is_(None), ~ALREADY_HANDLED))
@@ -109,7 +113,8 @@ def _begin(session: Session, letter_ids: list[str], force: bool) -> int:
     keys = [(row.event_id, row.consumer) for row in begun if row.is_of_event]
     inbox.reopen(session, keys, force=force)
     if force:
-        effects.forget(session, keys)
+        # Of what was not handled there are none, but for those of a job's checkpoints, where it goes on.
+        effects.forget(session, [(row.event_id, row.consumer) for row in begun if row.is_of_event and row.was_handled])
     resends.add(session, [_addressed(row, force) for row in sorted(begun, key=lambda row: row.id)])
     return len(begun)
 

@@ -105,7 +105,7 @@ class World:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.broker = ModelBroker({name: [TYPE] for name in self.consumers})
+        self.broker = ModelBroker({name: self.subscription(name).types for name in self.consumers})
         #: Subject -> ids of its events, as they were committed.
         self.registered: dict[str, list[str]] = {}
         #: What the world outside saw: mails by event and consumer.
@@ -130,12 +130,16 @@ class World:
     def start(self) -> None:
         """The consumers program, new: whatever the last one had in its memory is gone."""
         self._mortal = Mortal(self.database)
-        self._deliveries = Deliveries(self._mortal.as_database(), {"mail": self._send})
+        self._deliveries = self.deliveries(self._mortal.as_database())
         keeper = Keeper(self._mortal.as_database())
         handles = {name: self._deliveries.handler(self.subscription(name)) for name in self.consumers}
         self._workers = {
             name: Worker(name, handle, self.broker) for name, handle in {**handles, DEAD_LETTERS: keeper.keep}.items()
         }
+
+    def deliveries(self, database: Database) -> Deliveries:
+        """What handles messages in a new process."""
+        return Deliveries(database, {"mail": self._send})
 
     def subscription(self, name: str) -> Subscription:
         """One of the consumers."""
