@@ -11,7 +11,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from infra.database.engine import connect
 from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
-from tests.model.job_world import FINAL, KINDS, MEANWHILE, STEPS, JobWorld, Script
+from tests.model.job_world import (
+    CANCELLED,
+    CANCELLED_AND_SEEN,
+    COPY,
+    COPY_AFTER_THE_LEASE,
+    FINAL,
+    KINDS,
+    STEPS,
+    STOPPED,
+    JobWorld,
+    Script,
+)
 from tests.model.processes import ACK_LOST, CONFIRM_LOST, DATABASE_AWAY, NOT_CONFIRMED, addressed
 from tests.model.road import _MEMORY, KEEPER_FAULTS, maybe, picks
 from tests.model.world import EFFECT, FINE, HANDLER
@@ -21,8 +32,7 @@ JOB_FAULTS = [
     "delivery.after-commit", "delivery.after-effect", "delivery.before-ack", ACK_LOST, *DATABASE_AWAY,
 ]  # fmt: skip
 COPY_FAULTS = ["retry.before-ack", "dead.before-ack", CONFIRM_LOST, NOT_CONFIRMED]
-MOST_JOBS = 3
-WHAT = [*MEANWHILE, *HANDLER, *EFFECT]
+MOST_JOBS = 4
 OPEN = frozenset({"queued", "running", "retrying"})
 
 
@@ -63,8 +73,19 @@ class JobRoad(RuleBasedStateMachine):
         self.world.deliver(self._pick(self.broker.waiting(*KINDS), pick), FINE, fault)
 
     @precondition(lambda self: self.broker.waiting(*KINDS))
-    @rule(pick=picks, what=st.sampled_from(WHAT), step=st.integers(0, STEPS))
-    def play(self, pick: int, what: str, step: int) -> None:
+    @rule(pick=picks, what=st.sampled_from([*HANDLER, *EFFECT]), step=st.integers(0, STEPS))
+    def fail(self, pick: int, what: str, step: int) -> None:
+        self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
+
+    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @rule(pick=picks, what=st.sampled_from([CANCELLED, CANCELLED_AND_SEEN, STOPPED]), step=st.integers(0, STEPS))
+    def is_told_to_end(self, pick: int, what: str, step: int) -> None:
+        self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
+
+    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @rule(pick=picks, what=st.sampled_from([COPY, COPY_AFTER_THE_LEASE]), step=st.integers(0, STEPS))
+    def a_copy_comes_meanwhile(self, pick: int, what: str, step: int) -> None:
+        """To the other process, which must leave the job alone; or must take it, for the lease is over."""
         self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
 
     @precondition(lambda self: self.broker.waiting(*KINDS))
@@ -146,6 +167,10 @@ class JobRoad(RuleBasedStateMachine):
     # What must hold.
 
     @invariant()
+    def nothing_was_wrong_in_the_middle_of_something(self) -> None:
+        assert [] == self.world.wrong
+
+    @invariant()
     def a_step_happens_once(self) -> None:
         again = self.world.again
         assert {} == {key: n for key, n in self.world.seen.journal.items() if n > 1 + again[key[0]]}
@@ -195,7 +220,11 @@ class JobRoad(RuleBasedStateMachine):
         world = self.world
         world.drain()
         world.tend()
-        for holds in (self.a_step_happens_once, self.what_succeeded_has_all_of_its_steps_and_its_result):
+        for holds in (
+            self.nothing_was_wrong_in_the_middle_of_something,
+            self.a_step_happens_once,
+            self.what_succeeded_has_all_of_its_steps_and_its_result,
+        ):
             holds()
         kept = {row.event_id for row in world.seen.letters if row.state == "waiting"}
         for row in world.jobs:

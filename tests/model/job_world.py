@@ -43,7 +43,6 @@ STEPS = 3
 CANCELLED, CANCELLED_AND_SEEN, STOPPED = "cancelled", "cancelled and seen", "stopped"
 #: A second copy comes to the other process, which must leave the job alone; or must take it, for the lease is over.
 COPY, COPY_AFTER_THE_LEASE = "a copy comes", "a copy comes after the lease"
-MEANWHILE = (CANCELLED, CANCELLED_AND_SEEN, STOPPED, COPY, COPY_AFTER_THE_LEASE)
 FINAL = frozenset({"succeeded", "cancelled"})
 
 
@@ -108,6 +107,8 @@ class JobWorld(World):
         self._is_stopping = False
         #: By id: those whose function is at work now under a lease that holds.
         self.at_work: set[str] = set()
+        #: What was wrong in the middle of something.
+        self.wrong: list[str] = []
         #: Events whose jobs an operator had done again from the start.
         self.again: Counter[str] = Counter()
         #: Last seen in a state that is an end, by id.
@@ -150,10 +151,9 @@ class JobWorld(World):
             with self.database.transaction() as session:
                 made = starting.order(session, kind, {"number": number}, source="/gateway", who="me", why="")
         except NotPossible:
-            assert is_open
+            self._must(is_open, "a job is refused though no other is open")
             return
-        assert made.is_new
-        assert not is_open
+        self._must(made.is_new and not is_open, "a second one of a unique kind")
         event_id = next(row.event_id for row in self.jobs if row.id == made.id)
         self.registered.setdefault(made.id, []).append(event_id)
 
@@ -165,10 +165,11 @@ class JobWorld(World):
             with self.database.transaction() as session:
                 cancelling.cancel(session, job_id, source="/gateway", who="me", why="")
         except NotPossible:
-            assert before.state in {"succeeded", "failed"}
+            self._must(before.state in {"succeeded", "failed"}, f"cancelling is refused while {before.state}")
             return
         (after,) = [row for row in self.jobs if row.id == job_id]
-        assert (after.state == "cancelled") == (before.state in {"queued", "retrying", "cancelled"})
+        at_once = before.state in {"queued", "retrying", "cancelled"}
+        self._must((after.state == "cancelled") == at_once, f"cancelled while {before.state}: {after.state}")
 
     def play(self, item: Item, script: Script) -> None:
         """Deliver it, and let that happen in the middle of the work."""
@@ -211,10 +212,15 @@ class JobWorld(World):
         self._mortal, self._deliveries, self._workers, self._beats = other
         self._alive.reverse()
 
+    def _must(self, holds: bool, otherwise: str) -> None:
+        """Remember what was wrong: an error inside a job's function would only be the next of its failures."""
+        if not holds:
+            self.wrong.append(otherwise)
+
     # What its function does.
 
     def work(self, job: Job) -> str:
-        assert job.id not in self.at_work, "a job runs twice at once"
+        self._must(job.id not in self.at_work, "a job runs twice at once")
         self.at_work.add(job.id)
         try:
             for number in range(job.resume_state or 0, STEPS):
