@@ -33,7 +33,11 @@ class JobSide:
 
 def our_environment(place: Place) -> Mapping[str, str]:
     """What our programs are told."""
-    further = {"TIDINGS_OPERATOR_TOKEN": TOKEN, "TIDINGS_CONSUMER_PACKAGES": "tests.bench.jobs.kinds"}
+    further = {
+        "TIDINGS_OPERATOR_TOKEN": TOKEN,
+        "TIDINGS_CONSUMER_PACKAGES": "tests.bench.jobs.kinds",
+        "TIDINGS_JOB_NICENESS": "0",  # as the other sides are
+    }
     return {**sides._our_environment(place), **further}
 
 
