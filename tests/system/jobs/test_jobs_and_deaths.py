@@ -7,10 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests import jobs
 from tests.brokers import BrokerApi
 from tests.mailbox import Mailbox
 from tests.system.jobs.consumers.steps import KIND, STEPS
@@ -96,6 +98,23 @@ def test_a_worker_that_wakes_up_after_its_lease_leaves_no_trace(site: Site, tmp_
         site.await_end(asked)
     assert (ALL, [0, 2], ONCE) == (site.steps(asked), site.begun_at(asked), site.mails(asked))
     assert row == site.job(asked)
+
+
+def test_a_try_that_fails_is_followed_by_one_that_goes_on_and_one_that_is_cancelled_by_none(site: Site) -> None:
+    site.workers[1].start()
+    with site.relaying():
+        asked, cancelled = site.ask(fails_behind=3), site.ask(steps=10_000, pause=0.02)
+        until(lambda: site.job(asked).state == "retrying", seconds=PATIENCE, what="the failure")
+        row = site.job(asked)
+        assert ("ConnectionError: The first try fails.", {"state": 3}) == (row.error, row.checkpoint)
+        until(lambda: site.job(cancelled).progress > 0, seconds=PATIENCE, what="a sign of life")
+        jobs.change(site.database, cancelled, cancelled_at=datetime.now(UTC))
+        until(lambda: site.job(cancelled).state == "cancelled", seconds=PATIENCE, what="the cancelled job's end")
+        # What its steps have committed is done all the same.
+        until(lambda: Counter(site.steps(cancelled)) == site.mails(cancelled), seconds=PATIENCE, what="its mails")
+        site.await_end(asked)
+    assert (ALL, [0, 3], ONCE) == (site.steps(asked), site.begun_at(asked), site.mails(asked))
+    assert 2 == site.job(asked).attempts
 
 
 def test_a_worker_that_is_told_to_end_hands_its_job_on(site: Site, tmp_path: Path) -> None:

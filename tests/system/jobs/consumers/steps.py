@@ -20,6 +20,8 @@ class Steps(BaseModel):
     pause: float = 0.0
     #: It stands still at its third step, without a look at anything, while there is no such file.
     wait_for: str = ""
+    #: Its first try fails behind so many steps.
+    fails_behind: int = 1_000_000
 
 
 @job(KIND, parameters=Steps, result="text/plain", concurrency=4)
@@ -34,5 +36,7 @@ def go(parameters: Steps, job: Job) -> str:
             row = {"event_id": job.id, "consumer": KIND, "subject": job.id, "number": number, "attempt": begun_at}
             session.connection().execute(ADD, {**row, "at": time.time()})
             job.mail.send("welcome", to=f"{number}.{job.id}@example.com", name="Ada")
+        if job.attempt == 1 and number + 1 == parameters.fails_behind:
+            raise ConnectionError("The first try fails.")
         job.progress(number + 1, parameters.steps, f"step {number + 1}")
     return f"from {begun_at}"
