@@ -1,5 +1,6 @@
 """A file of a job's result, for whoever may read the store: found by its name, and written where it is wanted."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -47,8 +48,11 @@ def spill(store: Store, file: Row[Any]) -> None:
             f"{file.file_name} is {file.file_media_type}, which is nothing for a terminal: use --output FILE."
         )
     with store.open(file.file_key) as content:
-        _copy(content, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+        try:
+            _copy(content, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # who reads has read enough; Python flushes once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def save(store: Store, file: Row[Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,17 @@ def test_a_waiting_job_is_cancelled_at_once_and_one_that_runs_is_told_to_end(run
     assert "running, to be cancelled" in run("list")[1]
 
 
+def test_who_waits_for_the_end_of_what_they_cancel_is_told_when_it_is_there(
+    run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = made(run)
+    change(database, job_id, state="running", progress=0.5)
+    monkeypatch.setattr(watching, "pause", lambda _: change(database, job_id, state="cancelled"))
+    code, output, errors = run("cancel", job_id, "--wait", "--why", "twice")
+    assert (0, "cancelled: Cancelled by ada: twice.\n") == (code, output)
+    assert ["running, to be cancelled: 50%"] == errors.splitlines()
+
+
 def test_what_has_succeeded_cannot_be_cancelled(run: Run, database: Database) -> None:
     job_id = made(run)
     change(database, job_id, state="succeeded")
@@ -187,6 +199,18 @@ def test_a_terminal_is_spared_what_is_no_text(run: Run, database: Database, monk
     code, output, errors = run("result", job_id)
     assert (2, "") == (code, output)
     assert "tidings: chart.png is image/png, which is nothing for a terminal: use --output FILE.\n" == errors
+
+
+def test_who_has_read_enough_of_a_result_is_told_nothing(run: Run, database: Database) -> None:
+    job_id = made(run)
+    give(database, job_id, "report.csv", "text/csv", b"day,count\n" * 100_000)
+    words = [sys.executable, "-m", "infra.jobs", "result", job_id]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"day," == process.stdout.read(4)
+        process.stdout.close()
+        assert (b"", 0) == (process.stderr.read(), process.wait(30))
 
 
 def test_why_there_is_no_result_is_told(run: Run, database: Database, tmp_path: Path) -> None:
