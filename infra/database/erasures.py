@@ -29,8 +29,9 @@ _FIND = select(_ERASURE).where(_THIS)
 _DUE = select(_ERASURE.c.subject).where(
     _ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None)
 )
-#: Numbers of PostgreSQL's transactions: the next one's, and the oldest one's that goes on.
-_NEWEST = text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+#: Numbers of PostgreSQL's transactions: one that is given out for this alone, and the oldest one's that goes on. The
+#: bounds of a snapshot would not do: those that go on may lie beyond them.
+_NEWEST = text("SELECT pg_current_xact_id()::text::bigint")
 _OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 _ANNOUNCE = update(_ERASURE).where(_THIS).values(announced=bindparam("event"))
 _END = update(_ERASURE).where(_THIS).values(subject=None, again_at=None)
@@ -87,7 +88,7 @@ def begun(session: Session) -> int | None:
 
 def is_over(session: Session, begun: int | None) -> bool:
     """Whether all transactions that had written something when `begun` was asked have ended."""
-    return begun is None or int(session.connection().execute(_OLDEST).scalar_one()) >= begun
+    return begun is None or int(session.connection().execute(_OLDEST).scalar_one()) > begun
 
 
 class Known:
