@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from infra.database.engine import Database
 from infra.database.job_tables import Job
@@ -25,6 +25,12 @@ def hold(database: Database, job_id: str, kind: str, event_id: str, seconds: flo
     """A job that a process of another machine works on, whose lease lasts for so many seconds yet, or is over."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     write(database, job_id, kind, event_id, "running", owner="elsewhere#1-0 1 there", busy_until=until, **more)
+
+
+def end(database: Database, job_id: str) -> None:
+    """Whoever works on it is through."""
+    with database.transaction() as session:
+        session.connection().execute(update(_JOB).where(_JOB.c.id == job_id).values(state="succeeded", busy_until=None))
 
 
 def ends(database: Database) -> dict[str, tuple[str, str | None]]:

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists
+from sqlalchemy import ColumnElement, bindparam, exists, select
+from sqlmodel import Session
 
 from infra.database.job_tables import Job
 from infra.database.tables import UtcDateTime, table
@@ -11,6 +12,9 @@ from infra.database.tables import UtcDateTime, table
 _JOB = table(Job)
 #: The present moment, for statements with `held`.
 NOW: Any = bindparam("at_present", type_=UtcDateTime)
+
+
+_ANY = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.state == "running", _JOB.c.busy_until > NOW)
 
 
 def held(event_id: ColumnElement[Any], consumer: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -22,3 +26,8 @@ def held(event_id: ColumnElement[Any], consumer: ColumnElement[Any]) -> ColumnEl
 def at_present() -> dict[str, datetime]:
     """What `held` wants to know."""
     return {"at_present": datetime.now(UTC)}
+
+
+def any_held(session: Session, kind: str) -> bool:
+    """Whether somebody works on any job of this kind."""
+    return session.connection().execute(_ANY.limit(1), {"of_kind": kind, **at_present()}).first() is not None

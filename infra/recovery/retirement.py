@@ -15,7 +15,7 @@ import structlog
 from sqlmodel import Session
 
 from events.envelope import event_types
-from infra.database import consumers, operations, pauses, retirements
+from infra.database import consumers, job_leases, operations, pauses, retirements
 from infra.database.engine import Database
 from infra.database.pauses import OPERATOR
 from infra.database.recovery_tables import Operation
@@ -117,7 +117,7 @@ class Retirement:
             return WORKING
         if left.returns:
             return self._write(operation, "running", f"waits for retries, the last at {left.returns_at:%H:%M:%S}Z")
-        if left.workers or time.monotonic() < self._quiet[operation.id]:
+        if left.workers or time.monotonic() < self._quiet[operation.id] or self._has_jobs(row.consumer):
             return self._write(operation, "running", "waits for what is at work")
         if left.open:
             return self._look_for_lost(operation, row, left)
@@ -156,11 +156,16 @@ class Retirement:
         """Pause it in every process; what is at work then ends within the handler's timeout."""
         if self._database.run(partial(pauses.pause, consumer=row.consumer, by=OPERATOR, reason=REASON)):
             self._quiet[operation.id] = time.monotonic() if not left.workers else 0.0
-        timeout = float(row.options.get("timeout", _TIMEOUT))
+        # Of jobs those that are at work are known, however long they may take.
+        timeout = _TIMEOUT if row.options.get("job") else float(row.options.get("timeout", _TIMEOUT))
         if left.workers or operation.id not in self._quiet:
             self._quiet[operation.id] = time.monotonic() + timeout
         if left.queued or left.returns:
             self._nowhere.pop(operation.id, None)
+
+    def _has_jobs(self, consumer: str) -> bool:
+        with self._database.reading() as session:
+            return job_leases.any_held(session, consumer)
 
     def _is_let_go(self, consumer: str) -> bool:
         with self._database.reading() as session:

@@ -24,7 +24,7 @@ from infra.recovery.duties import Duties
 from infra.recovery.keeping import Keeper
 from infra.recovery.retirement import Retirement
 from infra.subscriptions import Context, Retry, Subscription
-from tests import given_up, relays
+from tests import given_up, jobrows, relays
 from tests.brokers import BrokerApi
 from tests.consumption import consuming
 from tests.eventlogs import event_id, fill
@@ -222,3 +222,14 @@ def test_what_the_database_has_for_it_becomes_dead_letters(database: Database) -
         (row.event_id, row.reason, row.state) for row in found
     }
     assert ["waiting"] == [row.state for row in found if row.id == letter]
+
+
+def test_a_kind_of_jobs_is_not_gone_before_its_job_that_is_at_work_has_ended(town: Town) -> None:
+    jobrows.hold(town.database, "job", "sms", "its-event", seconds=600)
+    with town.duty():
+        operation = town.retire(drain=False)
+        until(
+            lambda: town.operation(operation).message == "waits for what is at work", seconds=30, what="the job's turn"
+        )
+        jobrows.end(town.database, "job")
+        assert "done" == town.await_end(operation).state
