@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from pydantic import BaseModel
 from sqlalchemy import delete, insert, select, update
 
 from infra.database.engine import Database
 from infra.database.job_tables import Job, JobFile
 from infra.database.tables import table
 from infra.jobs import storing
+from infra.jobs.kinds import Kind
 from infra.jobs.results import Results
 from infra.jobs.storing import Folder
 from tests.oldrows import id_of
@@ -45,6 +47,14 @@ class Jobs:
             session.connection().execute(insert(table(Job)), row | {"requested_by": "me"} | figures | times | other)
             results.count(session, now)
         results.counted()
+        return job_id
+
+    def small(self, content: str, age: timedelta = ZERO, kept: timedelta = WEEK) -> str:
+        """One whose function gave so little that it is in the file's row. Gives its id."""
+        results = Results(self.folder, job_id := self.made("succeeded", age=age), kept)
+        results.main(content, Kind("report", print, BaseModel, "text/csv"))
+        with self.database.transaction() as session:
+            results.count(session, datetime.now(UTC) - age)
         return job_id
 
     def change(self, job_id: str, **values: Any) -> None:

@@ -132,6 +132,12 @@ def test_of_several_files_the_client_gets_the_one_that_it_likes_best(operator: T
         assert "There is text/csv, application/json, text/html." == seen["detail"]
 
 
+def test_what_is_so_small_that_it_needs_no_file_is_sent_as_any_other(operator: TestClient, jobs: Jobs) -> None:
+    path = f"/jobs/{jobs.small('Zürich,1')}/result/report.csv"
+    assert (b"rich", 0) == (operator.get(path, headers={"range": "bytes=3-6"}).content, jobs.on_disk())
+    assert 304 == operator.get(path, headers={"if-none-match": operator.get(path).headers["etag"]}).status_code
+
+
 def test_each_file_has_an_address(operator: TestClient, jobs: Jobs) -> None:
     path = f"/jobs/{jobs.made('succeeded', CSV, JSON)}/result"
     assert [CSV[2], JSON[2]] == [operator.get(f"{path}/{name}").content for name in ("report.csv", "report.json")]

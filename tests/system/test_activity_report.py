@@ -53,6 +53,15 @@ def test_a_report_is_asked_for_fetched_and_mailed(installation: Installation) ->
     assert b",user.registered," in table.get_payload(decode=True)
 
 
+def test_who_watches_a_report_hears_of_its_end(installation: Installation) -> None:
+    _, job = installation.ask("POST", "/jobs", {"kind": "activity-report", "parameters": {}})
+    with installation.client() as client:
+        client.request("GET", f"/jobs/{job['id']}/stream", headers={"authorization": f"Bearer {installation.token()}"})
+        *_, event, _, data = client.getresponse().read().decode().strip().split("\n")
+    seen = json.loads(data.removeprefix("data: "))
+    assert ("event: end", "succeeded", f"/jobs/{job['id']}/result") == (event, seen["state"], seen["result"])
+
+
 def test_parameters_that_make_no_report_are_refused_by_name(on_sqlite: Installation) -> None:
     wanted = {"kind": "activity-report", "parameters": {"since": "yesterday"}}
     status, problem = on_sqlite.ask("POST", "/jobs", wanted)

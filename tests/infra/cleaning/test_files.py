@@ -42,11 +42,12 @@ def jobs(rows: Rows, folder: Folder) -> Jobs:
 def test_a_file_whose_time_is_over_goes_and_its_row_stays_without_a_key(rows: Rows, jobs: Jobs) -> None:
     jobs.made("succeeded", CSV, TXT, age=3 * DAY, kept=2 * DAY)
     jobs.made("failed", CSV, age=3 * DAY, kept=2 * DAY)
+    jobs.small("in its row", age=3 * DAY, kept=2 * DAY)
     jobs.made("succeeded", CSV, age=DAY, kept=2 * DAY)
     jobs.made("succeeded", CSV, age=DAY, kept=FOREVER)
-    assert ({"job_file": 3}, 5) == (rows.would_go(), jobs.on_disk())
-    assert {"job_file": 3} == rows.clean().removed
-    assert ([None] * 3, 2) == (jobs.stored()[:3], jobs.on_disk())
+    assert ({"job_file": 4}, 5) == (rows.would_go(), jobs.on_disk())
+    assert {"job_file": 4} == rows.clean().removed
+    assert ([None] * 4, 2) == (jobs.stored()[:4], jobs.on_disk())
     assert {} == rows.clean().removed
 
 
