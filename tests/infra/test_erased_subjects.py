@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,15 +12,19 @@ from sqlmodel import Session
 
 from events.envelope import Envelope, announce, encode
 from events.users import UserErased, UserRegistered
-from infra.database import dead_letters, effects, erasures, event_log, inbox, settling
+from infra.database import dead_letters, effects, erasures, event_log, inbox, leases, outbox, settling
 from infra.database.dead_letters import Filter
 from infra.database.engine import Database, connect
+from infra.database.leases import Holding
+from infra.database.personal import Person
 from infra.database.tables import Activity, Effect, EventLog, table
 from infra.delivery import Deliveries
 from infra.effects import Intent
+from infra.errors import LeaseLost
 from infra.outcomes import Done, Incoming, Outcome
 from infra.recovery.keeping import Keeper
 from infra.subscriptions import Batch, Context, Subscription
+from tests.people import erased
 
 ACTIVITY, LOG = table(Activity), table(EventLog)
 SUBJECT = uuid4()
@@ -210,3 +215,19 @@ def test_on_sqlite_nobody_writes_beside_whoever_erases(sqlite_url: str) -> None:
 def write_something(session: Session) -> None:
     row = {"event_id": str(uuid4()), "type": "x", "subject": None, "time": datetime.now(UTC)}
     session.connection().execute(insert(ACTIVITY), row)
+
+
+def test_what_is_being_published_when_it_is_erased_gets_no_place_in_the_log(database: Database, tmp_path: Path) -> None:
+    """The relay finds that its batch has changed, and publishes what is left of it again."""
+    mine, other = registered(), registered(uuid4())
+    holding = Holding("relay", "me", 60.0)
+    with database.transaction() as session:
+        outbox.add_all(session, [(mine, None), (other, None)])
+        leases.acquire(session, holding.name, holding.holder, holding.seconds)
+        rows = outbox.due(session, 10)
+    erased(database, tmp_path, Person(str(SUBJECT)))
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        event_log.publish(session, rows, lease=holding)
+    with database.transaction() as session:
+        assert 1 == event_log.publish(session, outbox.due(session, 10), lease=holding)
+        assert [other.id] == [one.event_id for one in event_log.at(session, [1, 2])]
