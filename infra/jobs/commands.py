@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913  # each is an option
     why: MaybeWhy = None,
     as_json: Json = False,
 ) -> int:
-    """Have a job done: ./tidings jobs run activity-report days=7 --wait"""
+    """Have a job done: ./tidings jobs run activity-report since=2026-11-01 --wait"""
     with opened() as database:
         with database.transaction() as session:
             given = {**(parameters or {}), **_spelled(finding.kinds(session), kind, pairs or ())}

@@ -11,6 +11,7 @@ from events.jobs import JobRequested
 from events.users import UserRegistered
 from infra.errors import NotKnown, NotPossible
 from infra.fitting import DoesNotFit
+from infra.jobs import attaching
 from infra.jobs.handlers import Job
 from infra.jobs.starting import start
 from infra.subscriptions import Context
@@ -51,6 +52,17 @@ def test_all_of_a_job_is_told(kit: Kit) -> None:
     assert {"stepping.json": {"steps": 2}} == told.files
     assert [told.id] == [job.id for job in kit.jobs]
     assert [] == kit.published  # the request was the test's own
+
+
+def test_a_mail_says_which_files_go_with_it(kit: Kit) -> None:
+    @kit.kind("mailing", parameters=Steps)
+    def send(parameters: Steps, job: Job) -> None:
+        with job.file("letter.txt", "text/plain") as file:
+            file.write(b"Dear Ada")
+        attaching.send(job, "welcome", to="ada@example.com", files=["letter.txt"], name="Ada")
+
+    (mail,) = kit.run_job("mailing").mails
+    assert ("ada@example.com", ["letter.txt"]) == (mail.to, mail.files)
 
 
 def test_what_it_publishes_names_the_request_as_its_cause(kit: Kit) -> None:
