@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, select
 
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Activity, ScheduleRun, User, table
-from tests.drill import journal, witnesses
+from tests.drill import journal, witnesses, working
 from tests.drill.consumers.journal import CONSUMER
 from tests.drill.load import Registration
 from tests.drill.mails import Copy
@@ -82,6 +82,7 @@ def count(stage: Stage, drill: Drill) -> Counts:
         counts.tallies[at(phases, letter.first_failed_at.timestamp()).index].parked += 1
     emails = {email for _, email, _ in found.users.values()}
     counts.strange += _strange(found, mails.taken.keys() - emails)
+    counts.strange += working.wrong(stage.database, found.users)
     parked = sum(letter.reason == "not-json" for letter in found.letters)
     if parked != stage.hostile:
         counts.strange.append(f"{parked} dead letters of {stage.hostile} deliveries that were no event")

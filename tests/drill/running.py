@@ -16,8 +16,8 @@ from tests.drill.witnesses import Witnesses
 LEAD, CALM_SECONDS = 1.5, 5.0
 #: Seconds that the drill waits for recovery before it goes on, and for the end of everything.
 PATIENCE, DRAIN = 90.0, 240.0
-#: Seconds for what comes after all effects: events that nobody waits for, dead letters that are kept.
-SILENCE = 30.0
+#: Seconds for what comes after all effects: events that nobody waits for, dead letters that are kept, jobs in a tier.
+SILENCE = 60.0
 #: Seconds that recovery is taken to need when it is asked whether a further fault fits.
 USUAL = 8.0
 #: Seconds between two looks, and between two lines of progress.
@@ -82,7 +82,9 @@ class Drill:
             return []
         left = self.witnesses.unhandled(self._stage.load.so_far())
         if not left:
-            return [f"the outbox or the dead letters' queue is not empty {SILENCE:g} s after all was handled"]
+            return [
+                f"outbox and dead letters' queue are not empty, or jobs not done, {SILENCE:g} s after all was handled"
+            ]
         shown = [f"{one.email} ({', '.join(self.witnesses.missing(one))})" for one in left[:3]]
         return [f"{len(left)} registrations are not handled {DRAIN:g} s after the last fault: {'; '.join(shown)}"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from infra.database.engine import Database
 from infra.errors import ConfigurationError
-from tests.drill import catalogue, journal
+from tests.drill import catalogue, journal, working
 from tests.drill.counting import Counts, Found, Tally, _count_journal, _count_losses, _count_mails, _strange
 from tests.drill.faults.programs import Killed
 from tests.drill.mails import Copy
@@ -123,3 +123,17 @@ def test_the_journal_keeps_a_second_row_of_the_same_event(database: Database) ->
     assert [0, 0, 1] == [each.number for each in journal.rows(database, "c")]
     with database.reading() as session:
         assert {"ada": 2} == journal.count_by_subject(session.connection(), ["ada", "bob"])
+
+
+def test_jobs_that_did_not_end_and_steps_that_doubled_are_told() -> None:
+    rows = [step(number, subject=job) for job in ("whole", "doubled") for number in range(working.STEPS)]
+    whole = dict.fromkeys(("whole", "doubled"), "succeeded")
+    assert [] == working.judged(whole, rows, 2)
+    jobs = {**whole, "left": "running", "empty": "succeeded", "bad": "failed"}
+    assert [
+        "1 jobs lost or too many",
+        "1 jobs that did not end",
+        "1 jobs that ended badly",
+        "1 jobs that succeeded without all of their steps",
+        "1 steps of jobs twice",
+    ] == working.judged(jobs, [*rows, step(0, subject="doubled")], 6)

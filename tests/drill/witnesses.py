@@ -12,6 +12,7 @@ from infra.database.engine import Database
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Activity, Inbox, Outbox, table
 from infra.errors import DatabaseUnavailable
+from tests.drill import working
 from tests.drill.journal import count_by_subject
 from tests.drill.load import Registration
 from tests.drill.mails import Mails
@@ -63,10 +64,11 @@ class Witnesses:
             return list(registrations)
 
     def is_quiet(self) -> bool:
-        """Whether nothing is on its way: all events are published, and all that was given up is kept."""
+        """Whether nothing is on its way: all events are published, all jobs done, and what was given up is kept."""
         waiting = select(func.count()).select_from(_OUTBOX).where(~_OUTBOX.c.set_aside)
         with self._database.reading() as session:
-            return session.connection().execute(waiting).scalar_one() == 0 and unkept(session) == 0
+            left = session.connection().execute(waiting).scalar_one() + unkept(session) + working.open_jobs(session)
+            return left == 0
 
     def missing(self, one: Registration) -> list[str]:
         """In words, what a registration lacks."""

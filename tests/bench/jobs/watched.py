@@ -1,0 +1,134 @@
+"""Whether those who read a job's state slow the job: `python -m tests.bench.jobs.watched [--rate 1000]`.
+
+A job that waits shows what the reads do to its process; one that computes shares two processors with the gateway
+and with the readers themselves, so the same readers on a gateway of nobody's (`/livez`) are measured beside it.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.bench.jobs.kinds.long import PARTS
+from tests.bench.jobs.reading import Read, Reading
+from tests.bench.jobs.sides import OURS_JOBS, TOKEN
+from tests.bench.program import ROOT
+from tests.bench.servers import Servers
+from tests.bench.sides import Running
+from tests.waiting import until
+
+#: Kind, and what one of its parts is.
+JOBS = {"bench-waiting": 60, "bench-computing": 400}
+#: Who reads meanwhile: nobody, readers of the job, readers of something that no job has to do with.
+READERS = ("nobody", "of the job", "of /livez")
+START = 90.0
+
+
+class Gateway:
+    """What is asked of it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer's body."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def job(self, kind: str) -> str:
+        """One more job, at work; gives its path."""
+        path = f"/jobs/{self.ask('POST', '/jobs', {'kind': kind, 'parameters': {'each': JOBS[kind]}})['id']}"
+        until(lambda: self.ask("GET", path)["state"] == "running", seconds=START, what="the job's begin")
+        return path
+
+    def seconds(self, path: str) -> float:
+        """How long a job took, once it has ended."""
+        until(lambda: self.ask("GET", path)["state"] == "succeeded", seconds=START, what="the job's end")
+        times = self.ask("GET", path)
+        began, ended = (_moment(times[name]) for name in ("started_at", "finished_at"))
+        return ended - began
+
+
+def main() -> None:
+    """Measure, and print a line for each."""
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--rate", type=float, default=1_000.0)
+    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--database", default="sqlite", choices=["sqlite", "postgresql"])
+    asked.add_argument("--niceness", default="0", help="of the process with the jobs; 10 is what it is by default")
+    options = asked.parse_args()
+    with _gateway(options.database, options.niceness) as gateway:
+        for kind in JOBS:
+            found: dict[str, list[float]] = {each: [] for each in READERS}
+            for _ in range(options.rounds):
+                for each in READERS:
+                    seconds, read = _one(gateway, kind, each, options.rate)
+                    found[each].append(seconds)
+                    _say(f"{kind}, readers {each}: {seconds:.2f} s; {read}")
+            alone = statistics.median(found["nobody"])
+            for each, times in found.items():
+                _say(f"{kind}, readers {each}: median {statistics.median(times):.2f} s, "
+                     f"{statistics.median(times) / alone:.2f}x of that with nobody")  # fmt: skip
+
+
+def _one(gateway: Gateway, kind: str, readers: str, rate: float) -> tuple[float, str]:
+    path = gateway.job(kind)
+    if readers == "nobody":
+        time.sleep(JOBS["bench-waiting"] * PARTS / 1_000)  # nobody asks, so it is not asked whether it has ended either
+        return gateway.seconds(path), ""
+    reading = Reading(gateway.port, path if readers == "of the job" else "/livez", TOKEN, rate, 5.0)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.bench.jobs.reading"],
+        cwd=ROOT, input=json.dumps(asdict(reading)), stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    read = Read(**json.loads(ended.stdout))
+    told = f"{read.per_s:.0f} reads/s, p50 {1000 * read.p50:.1f} ms, p99 {1000 * read.p99:.1f} ms"
+    return gateway.seconds(path), f"{told}, not 200: {read.refused}"
+
+
+@contextmanager
+def _gateway(database: str, niceness: str) -> Iterator[Gateway]:
+    with tempfile.TemporaryDirectory(prefix="tidings-watched-") as folder:
+        servers = Servers(Path(folder))
+        servers.start()
+        try:
+            ours = OURS_JOBS.side
+            told = {"TIDINGS_JOB_NICENESS": niceness}
+            side = replace(ours, environment=lambda place: {**ours.environment(place), **told})
+            running = Running(side, servers.place("watched", database, 1))
+            try:
+                running.start_consumers()
+                running.wait()
+                yield Gateway(running.place.http_port)
+            finally:
+                running.stop()
+        finally:
+            servers.stop()
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
