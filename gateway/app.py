@@ -37,8 +37,10 @@ from infra.relaying import publishing
 from infra.settings import Settings
 
 _log = structlog.get_logger(__name__)
+#: Looked at one after the other: what is asked for most often comes first.
 _ROUTERS = (
     users.public,
+    jobs.private,
     users.private,
     events.private,
     activity.private,
@@ -49,7 +51,6 @@ _ROUTERS = (
     dead_letters.private,
     operations.private,
     schedules.private,
-    jobs.private,
     results.private,
     stream.private,
     audit.private,
