@@ -24,7 +24,7 @@ class JobRequested(Event, type="job.requested", version=1, subject="job_id", mem
 
     job_id: UUID
     kind: Kind
-    parameters: dict[str, Any] = Field(description="As the kind takes them.", examples=[{"days": 7}])
+    parameters: dict[str, Any] = Field(description="As the kind takes them.", examples=[{"since": "2026-11-01"}])
 
 
 class JobEnded(Event, type="job.ended", version=1, subject="job_id"):
