@@ -17,8 +17,9 @@ from events.envelope import Envelope, encode
 from infra.database import outbox
 from infra.database.engine import connect
 from infra.database.tables import Inbox, table
-from infra.errors import DatabaseUnavailable
+from infra.errors import ConfigurationError, DatabaseUnavailable
 from infra.local.ports import LOOPBACK
+from infra.probes import require_free
 from infra.settings import environment_without_settings
 from tests import jobs, relays
 from tests.brokers import BrokerApi
@@ -37,7 +38,7 @@ class Site:
     """Made at once; `close` ends everything."""
 
     def __init__(self, folder: Path, database_url: str, api: BrokerApi, port: int, mailbox: Mailbox) -> None:
-        self._api = api
+        self._api, self._port = api, port
         self.vhost = api.create_vhost(f"jobs-{secrets.token_hex(4)}")
         self.database = connect(database_url)
         self.mailbox = mailbox
@@ -61,6 +62,11 @@ class Site:
         declaring = program("declare", "declare")
         declaring.start()
         assert declaring.exit_code() == 0, f"The queues were not declared: see {declaring.log}"
+
+    def kill(self, worker: Program) -> None:
+        """End a program at once; its processes take a moment to die, and with them goes the port of its probes."""
+        worker.kill()
+        until(self._port_is_free, seconds=PATIENCE, what="the death of all its processes")
 
     @contextlib.contextmanager
     def relaying(self) -> Iterator[None]:
@@ -128,6 +134,13 @@ class Site:
             worker.kill()
         self.database.close()
         self._api.delete_vhost(self.vhost)
+
+    def _port_is_free(self) -> bool:
+        try:
+            require_free(self._port)
+        except ConfigurationError:
+            return False
+        return True
 
     def _freeze(self, worker: int, asked: Envelope) -> bool:
         os.kill(worker, signal.SIGSTOP)

@@ -53,9 +53,10 @@ def test_a_job_whose_worker_dies_everywhere_ends_and_each_step_is_done_once(site
         for name, times, steps in DEATHS:
             worker.start(fault=f"{name}@{KIND}:{times}:exit")
             worker.wait(lambda: "fault injected" in worker.said(), f"the death at {name}")
-            worker.kill()
+            site.kill(worker)
             assert (ALL[:steps], "running") == (site.steps(asked), site.job(asked).state), name
         worker.start()
+        worker.await_ready()
         site.await_end(asked)
     assert (ALL, [0, 2, 5]) == (site.steps(asked), site.begun_at(asked))
     assert (ONCE, STEPS) == (site.mails(asked), len(site.mailbox.log))
@@ -129,6 +130,7 @@ def test_a_worker_that_is_told_to_end_hands_its_job_on(site: Site, tmp_path: Pat
         row, steps = site.job(asked), len(site.steps(asked))
         assert ("queued", 1, {"state": steps}) == (row.state, row.attempts, row.checkpoint)
         worker.start()
+        worker.await_ready()
         site.await_end(asked)
     assert (ALL, [0, steps], ONCE) == (site.steps(asked), site.begun_at(asked), site.mails(asked))
     assert 1 == site.job(asked).attempts
