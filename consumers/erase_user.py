@@ -13,7 +13,7 @@ from infra.errors import NotKnown
 from infra.jobs import storing
 from infra.jobs.kinds import Job, job
 from infra.personal import drafts
-from infra.personal.erasing import AGAIN, KIND, Erasing, Progress, known
+from infra.personal.erasing import AGAIN, KIND, Erasing, Progress, beginning, overwrite
 from infra.personal.receipts import STAYS, Receipt
 from infra.retrying import Retry
 from infra.settings import Settings
@@ -44,10 +44,7 @@ def erase(parameters: EraseUser, job: Job) -> Receipt:
     with database.reading() as session:
         stored = jobs.find(session, job.id)
         assert stored is not None
-        if job.resume_state is None:
-            address = known(session, user)
-    resumed = job.resume_state is not None
-    progress = Progress.read(job.resume_state) if resumed else Progress(datetime.now(UTC), address)
+        progress = beginning(session, user) if job.resume_state is None else Progress.read(job.resume_state)
     person = Person(user, spared=[stored.job.event_id], job=job.id, kind=KIND)
     settings = job.provided(Settings)
     store = storing.store(settings.results)
@@ -67,17 +64,19 @@ def _announce(user: str, progress: Progress, job: Job) -> None:
     """Tell others, in the commit that says that it is done here."""
     progress.announced, progress.address = job.publish(UserErased(user_id=UUID(user))), None
     with job.step(progress.written()) as session:
-        erasures.announce(session, user, progress.announced)
+        overwrite(session)
+        erasures.announce(session, user, progress.announced, datetime.now(UTC) + AGAIN)
 
 
 def _receipt(user: str, progress: Progress, requested_by: str) -> Receipt:
+    now = datetime.now(UTC)
     return Receipt(
         subject=erasures.key_of(user),
         requested_by=requested_by,
         begun_at=progress.begun_at,
-        ended_at=datetime.now(UTC),
+        ended_at=now,
         erased=dict(sorted(progress.rows.items())),
         nothing_was_left=not progress.rows,
-        looked_again_at=progress.begun_at + AGAIN,
+        looked_again_at=now + AGAIN,
         stays=list(STAYS),
     )

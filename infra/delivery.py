@@ -143,17 +143,23 @@ class Deliveries:
         A first delivery is not looked up: the claim finds out, at the cost of a handler's run that leaves no trace.
         """
         if self._erased.has(one.delivery.subject, one.delivery.event_id):
-            self._database.run(partial(inbox.erase, delivery=one.delivery))
+            self._drop(one)
             return None
         entry = None if one.looks_new else self._look(one.delivery)
         if entry is None or not entry.is_through:
             with suppress(commits.AlreadyHandled):
                 return self._run_if_wanted(subscription, one)
+            if self._erased.confirms(one.delivery.subject, one.delivery.event_id):
+                self._drop(one)
+                return None
             if subscription.ordered:
                 self._ordering.require_open(one.delivery)
         elif entry.is_settled:
             return None if entry.state == "filtered" else ()
         return self._performing.owed(one.delivery)
+
+    def _drop(self, one: Try) -> None:
+        self._database.run(partial(inbox.erase, delivery=one.delivery))
 
     def _look(self, delivery: inbox.Delivery) -> inbox.Entry | None:
         with self._database.reading() as session:

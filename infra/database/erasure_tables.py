@@ -3,22 +3,27 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables import BY_KEY, UtcDateTime
+
+_OPEN = text("subject IS NOT NULL")
 
 
 class Erasure(SQLModel, table=True):
     """A subject that was erased, or is being erased: what comes of it later is dropped."""
 
     __tablename__ = "erasure"
-    __table_args__: ClassVar[Any] = BY_KEY
+    __table_args__: ClassVar[Any] = (Index("erasure_open", "key", sqlite_where=_OPEN, postgresql_where=_OPEN), BY_KEY)
     #: SHA-256 of the subject, hexadecimal: who has the id may ask, and nobody learns it from here.
     key: str = Field(primary_key=True)
     #: The subject itself, as long as a further pass has to look for it.
     subject: str | None = None
+    #: Their address, which somebody else may have from the beginning on: until it has ended.
+    address: str | None = None
     begun_at: datetime = Field(sa_type=UtcDateTime)
     #: Id of the event that tells others of it: of all that is about the subject this alone is let through.
     announced: str | None = None
-    #: When it is looked for again; None: it was for the last time.
+    #: When it is looked for again, counted from its end; None: it has not ended, or was looked for the last time.
     again_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -23,8 +23,10 @@ _ERASURE = table(Erasure)
 _THIS = _ERASURE.c.key == bindparam("subject_key")
 #: Parameters `subject_key` and `event_id`: the subject is erased, and this is not the event that says so.
 IS_ERASED = exists().where(_THIS, func.coalesce(_ERASURE.c.announced, "") != bindparam("event_id"))
-_ALL = select(_ERASURE.c.key, _ERASURE.c.announced)
-_THESE = _ALL.where(_ERASURE.c.key.in_(bindparam("keys", expanding=True)))
+_KEYS = select(_ERASURE.c.key, _ERASURE.c.announced)
+#: Those that are over have nothing on its way: the claim alone looks for them, so a process need not know them all.
+_OPEN = _KEYS.where(_ERASURE.c.subject.is_not(None))
+_THESE = _KEYS.where(_ERASURE.c.key.in_(bindparam("keys", expanding=True)))
 _FIND = select(_ERASURE).where(_THIS)
 _DUE = select(_ERASURE.c.subject).where(
     _ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None)
@@ -33,8 +35,13 @@ _DUE = select(_ERASURE.c.subject).where(
 #: bounds of a snapshot would not do: those that go on may lie beyond them.
 _NEWEST = text("SELECT pg_current_xact_id()::text::bigint")
 _OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-_ANNOUNCE = update(_ERASURE).where(_THIS).values(announced=bindparam("event"))
-_END = update(_ERASURE).where(_THIS).values(subject=None, again_at=None)
+_ANNOUNCE = (
+    update(_ERASURE)
+    .where(_THIS)
+    .values(announced=bindparam("event"), again_at=bindparam("again", type_=UtcDateTime), address=None)
+)
+#: Not one that was begun anew meanwhile.
+_END = update(_ERASURE).where(_THIS, _ERASURE.c.again_at.is_not(None)).values(subject=None, address=None, again_at=None)
 
 
 def key_of(subject: str | None) -> str:
@@ -42,9 +49,9 @@ def key_of(subject: str | None) -> str:
     return "" if subject is None else sha256(f"erased {subject}".encode()).hexdigest()
 
 
-def begin(session: Session, subject: str, again_at: datetime) -> None:
-    """From the commit on nothing of this subject is handled, and what was handled by then is to be looked for again."""
-    row = {"key": key_of(subject), "subject": subject, "begun_at": datetime.now(UTC), "again_at": again_at}
+def begin(session: Session, subject: str, begun_at: datetime, address: str | None = None) -> None:
+    """From the commit on nothing of this subject is handled; whoever goes on where it did not end finds the address."""
+    row = {"key": key_of(subject), "subject": subject, "address": address, "begun_at": begun_at, "again_at": None}
     connection = session.connection()
     connection.execute(_BEGIN[connection.dialect.name], row)
 
@@ -55,9 +62,9 @@ def find(session: Session, subject: str) -> Erasure | None:
     return None if row is None else Erasure(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
-def announce(session: Session, subject: str, event_id: str) -> None:
-    """Let this one event of the subject through: it tells others."""
-    session.connection().execute(_ANNOUNCE, {"subject_key": key_of(subject), "event": event_id})
+def announce(session: Session, subject: str, event_id: str, again_at: datetime) -> None:
+    """Let this one event of the subject through, which tells others; what was under way is to be looked for again."""
+    session.connection().execute(_ANNOUNCE, {"subject_key": key_of(subject), "event": event_id, "again": again_at})
 
 
 def due(session: Session, now: datetime) -> list[str]:
@@ -111,8 +118,18 @@ class Known:
         if time.monotonic() >= self._until:
             self._until = time.monotonic() + self._known_for  # whoever asks meanwhile goes by what was known before
             with self._database.reading() as session:
-                self._found = _announced(session.connection().execute(_ALL))
-        return bool(self._found) and self._found.get(key_of(subject), event_id) != event_id
+                self._found = _announced(session.connection().execute(_OPEN))
+        is_suspect = bool(self._found) and self._found.get(key_of(subject), event_id) != event_id
+        return is_suspect and self.confirms(subject, event_id)
+
+    def confirms(self, subject: str | None, event_id: str) -> bool:
+        """The same from the database: what is known may be older than the event that tells others.
+
+        Raises:
+            DatabaseUnavailable: it is away.
+        """
+        with self._database.reading() as session:
+            return bool(of(session, [(event_id, subject)]))
 
 
 def _announced(rows: Iterable[Any]) -> dict[str, str | None]:
@@ -122,7 +139,8 @@ def _announced(rows: Iterable[Any]) -> dict[str, str | None]:
 def _beginning(insert: Any) -> Any:
     new = insert(_ERASURE)
     return new.on_conflict_do_update(
-        index_elements=["key"], set_={"subject": new.excluded.subject, "again_at": new.excluded.again_at}
+        index_elements=["key"],
+        set_={name: new.excluded[name] for name in ("subject", "address", "begun_at", "again_at")},
     )
 
 

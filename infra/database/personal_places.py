@@ -61,7 +61,8 @@ def _other_jobs(person: Person) -> ColumnElement[bool]:
 
 
 def _erasures(person: Person) -> ColumnElement[bool]:
-    return and_(_jobs(person), _JOB.c.kind == person.kind)
+    """One that is at work goes on: it may be about somebody who has the address now, or be asked for anew."""
+    return and_(_jobs(person), _JOB.c.kind == person.kind, _JOB.c.state.not_in(_OPEN))
 
 
 def _answers(person: Person) -> ColumnElement[bool]:

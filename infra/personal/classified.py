@@ -46,7 +46,7 @@ TABLES = {
         "cancelled_at owner busy_until checkpoint_at effects worked",
     ),
     "job_file": Columns("name key digest", "job_id ordinal media_type size created_at expires_at"),
-    "erasure": Columns("subject", "key begun_at announced again_at"),
+    "erasure": Columns("subject address", "key begun_at announced again_at"),
     "subscription": Columns(
         impersonal="consumer types description since declared_at scanned resent options retiring_since seen_at"
     ),

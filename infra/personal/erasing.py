@@ -81,6 +81,18 @@ def known(session: Session, subject: str, *, is_there: bool = False) -> str | No
     return address
 
 
+def beginning(session: Session, subject: str) -> Progress:
+    """Where it begins. One that did not end leaves the address, and until when it was theirs, to the next one.
+
+    Raises:
+        NotKnown: nobody has this id.
+    """
+    address, before = known(session, subject), erasures.find(session, subject)
+    if address is None and before is not None and before.address is not None:
+        return Progress(before.begun_at, before.address)
+    return Progress(datetime.now(UTC), address)
+
+
 def finish(database: Database, store: Store, now: datetime) -> Iterator[int]:
     """Look once more for everybody who was erased some hours ago; gives how many rows that were, of each of them.
 
@@ -96,6 +108,7 @@ def finish(database: Database, store: Store, now: datetime) -> Iterator[int]:
         again.erase(progress)
         again.end()
         with database.transaction() as session:
+            overwrite(session)
             erasures.end(session, one.subject)
         yield progress.rows.total()
 
@@ -120,7 +133,7 @@ class Erasing:
     def begin(self, progress: Progress) -> None:
         """From here on nothing of the person is handled; and what had been claimed by then has ended."""
         with self._step(progress.written()) as session:
-            erasures.begin(session, self._person.id, progress.begun_at + AGAIN)
+            erasures.begin(session, self._person.id, progress.begun_at, progress.address)
         until = time.monotonic() + _PATIENCE
         with self._database.reading() as session:
             others = erasures.begun(session)
@@ -168,7 +181,7 @@ class Erasing:
             for key in keys:
                 self._store.remove(key)
         with self._step(progress.written()) as session:
-            _overwrite(session)
+            overwrite(session)
             place.erase(session, which, datetime.now(UTC))
 
     def _files(self, person: Person, progress: Progress) -> None:
@@ -199,7 +212,7 @@ class Erasing:
         return False
 
 
-def _overwrite(session: Session) -> None:
+def overwrite(session: Session) -> None:
     """Have SQLite write over what is erased; PostgreSQL's vacuum makes room of it sooner or later."""
     if session.connection().dialect.name == "sqlite":
         session.connection().exec_driver_sql("PRAGMA secure_delete=ON")

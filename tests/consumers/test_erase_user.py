@@ -9,17 +9,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import consumers.erase_user
 from events.envelope import Envelope, announce, encode
 from events.users import UserRegistered
 from infra.database import erasures, event_log, leases, outbox
 from infra.database.engine import Database, connect
-from infra.database.job_tables import JobFile
+from infra.database.job_tables import Job, JobFile
 from infra.database.leases import Holding
 from infra.database.personal import Person
-from infra.database.tables import EventLog, Outbox, table
+from infra.database.tables import EventLog, Outbox, User, table
 from infra.jobs.storing import Folder
 from infra.outcomes import Done, Incoming, Park
 from infra.personal.erasing import AGAIN, KIND, finish
@@ -189,6 +189,40 @@ def test_six_hours_later_even_the_request_forgets_whom_it_was_about(town: Town, 
     assert 1 == receipt(town, envelope)["erased"]["users"]
     town.make()
     assert Done(filtered=True) == _delivered(town, late)
+
+
+def test_one_that_has_not_ended_is_not_looked_at_again(town: Town, kind: Subscription) -> None:
+    there_is(town)
+    envelope = asked(town.database)
+    looks = count()
+    town.make(is_stopping=lambda: next(looks) > 4)
+    assert not isinstance(town.deliver(kind, envelope), Done)
+    later = datetime.now(UTC) + AGAIN + timedelta(minutes=1)
+    assert [] == list(finish(town.database, Folder(town.folder), later))
+    town.make()
+    assert Done() == town.deliver(kind, envelope, redelivered=True)
+    assert "succeeded" == row_of(town.database, envelope).state
+    later = datetime.now(UTC) + AGAIN
+    assert 1 == len(list(finish(town.database, Folder(town.folder), later)))
+
+
+def test_asked_for_again_after_one_that_was_cancelled_it_still_finds_them_by_their_address(
+    town: Town, kind: Subscription
+) -> None:
+    there_is(town)
+    job = str(uuid4())
+    rows_of(town.database, ADA, job=job, key=file_of(Folder(town.folder), job, b"x"), address=True)
+    first, looks = asked(town.database), count()
+    town.make(is_stopping=lambda: next(looks) > 4)
+    town.deliver(kind, first)
+    with town.database.transaction() as session:
+        users = session.connection().execute(select(table(User).c.id)).all()
+        changes = update(table(Job)).where(table(Job).c.event_id == first.id)
+        session.connection().execute(changes.values(state="cancelled", finished_at=datetime.now(UTC)))
+    assert ([], True) == (users, len(naming(town.database)) > 3)
+    town.make()
+    assert Done() == town.deliver(kind, asked(town.database))
+    assert naming(town.database) <= {"job", "event_log", "outbox", "inbox"}
 
 
 def _delivered(town: Town, envelope: Envelope) -> Any:

@@ -37,7 +37,7 @@ def registered(subject: Any = SUBJECT) -> Envelope:
 
 def erase(database: Database, subject: Any = SUBJECT) -> None:
     with database.transaction() as session:
-        erasures.begin(session, str(subject), datetime.now(UTC) + timedelta(hours=6))
+        erasures.begin(session, str(subject), datetime.now(UTC))
 
 
 def write(context: Context) -> None:
@@ -78,9 +78,42 @@ def test_the_event_that_tells_of_the_erasure_is_handled(database: Database) -> N
     erase(database)
     envelope = announce(UserErased(user_id=SUBJECT), source="/test")
     with database.transaction() as session:
-        erasures.announce(session, str(SUBJECT), envelope.id)
+        erasures.announce(session, str(SUBJECT), envelope.id, datetime.now(UTC))
     assert (Done(), []) == deliver(database, lambda _, context: write(context), envelope)
     assert {envelope.id} == written(database)
+
+
+@pytest.mark.parametrize("batch", [None, Batch()])
+def test_a_process_that_has_known_of_the_erasure_before_handles_it_too(database: Database, batch: Batch | None) -> None:
+    erase(database)
+    subscription = Subscription("tested", TYPES, _write_all if batch else _write_one, batch=batch)
+    handle = Deliveries(database, {}).handler(subscription)
+    assert [Done(filtered=True)] == handle([Incoming(encode(registered()))])
+    envelope = announce(UserErased(user_id=SUBJECT), source="/test")
+    with database.transaction() as session:
+        erasures.announce(session, str(SUBJECT), envelope.id, datetime.now(UTC))
+    assert [Done()] == handle([Incoming(encode(envelope))])
+    assert ({envelope.id}, "handled") == (written(database), state(database, envelope))
+
+
+def _write_one(_: Any, context: Context) -> None:
+    write(context)
+
+
+def _write_all(batch: Sequence[Context]) -> None:
+    for each in batch:
+        write(each)
+
+
+def test_long_after_the_erasure_a_process_knows_nothing_of_it_and_the_claim_drops_the_event(database: Database) -> None:
+    erase(database)
+    with database.transaction() as session:
+        erasures.announce(session, str(SUBJECT), "told", datetime.now(UTC))
+        erasures.end(session, str(SUBJECT))
+    envelope, known = registered(), erasures.Known(database)
+    assert not known.has(str(SUBJECT), envelope.id)
+    assert (Done(filtered=True), []) == deliver(database, lambda _, context: write(context), envelope)
+    assert (set(), "erased") == (written(database), state(database, envelope))
 
 
 def test_others_are_handled_as_ever(database: Database) -> None:
@@ -102,7 +135,7 @@ def test_a_handler_that_runs_while_its_subject_is_erased_leaves_no_row_and_sends
         if writes:
             write(context)
 
-    assert (Done(), []) == deliver(database, handle, envelope)
+    assert (Done(filtered=True), []) == deliver(database, handle, envelope)
     assert set() == written(database)
     with database.reading() as session:
         assert [] == effects.of_event(session, envelope.id)
@@ -119,7 +152,7 @@ def test_a_slow_handler_whose_claim_came_before_the_erasure_is_undone(postgres_u
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("infra.commits._QUICK", timedelta(0))
-        assert (Done(), []) == deliver(database, handle, envelope)
+        assert (Done(filtered=True), []) == deliver(database, handle, envelope)
     assert set() == written(database)
     database.close()
 

@@ -88,8 +88,11 @@ def _erasures() -> None:
         "erasure",
         sa.Column("key", sa.String(), primary_key=True),
         sa.Column("subject", sa.String()),
+        sa.Column("address", sa.String()),
         sa.Column("begun_at", TIME, nullable=False),
         sa.Column("announced", sa.String()),
         sa.Column("again_at", TIME),
         sqlite_with_rowid=False,
     )
+    unended = sa.text("subject IS NOT NULL")
+    op.create_index("erasure_open", "erasure", ["key"], sqlite_where=unended, postgresql_where=unended)
