@@ -148,14 +148,7 @@ class Running(Runner):
         handler = working.kind.handler
         if not inspect.iscoroutinefunction(handler):
             return handler(parameters, working)
-
-        async def contained() -> Any:
-            try:
-                return await handler(parameters, working)
-            except Stopped:  # which would end the event loop, being no Exception; it is remembered
-                return None
-
-        return self._calling.wait_for(contained)
+        return self._calling.wait_for(partial(handler, parameters, working))
 
     def _leave(self, working: Working, stopped: Stopped) -> NoReturn:
         """End without an end: somebody else has it, or goes on with it."""

@@ -52,6 +52,29 @@ def test_a_coroutine_function_does_jobs_too(database: Database, worker: Worker) 
     assert ("succeeded", {"state": 3}) == (row_of(database, asked).state, row_of(database, asked).checkpoint)
 
 
+def test_a_job_that_is_stopped_in_a_task_of_its_own_is_handed_back_and_the_others_go_on(
+    database: Database, worker: Worker
+) -> None:
+    async def look(job: Job) -> None:
+        job.progress(1, 2)
+
+    async def handle(parameters: Steps, job: Job) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(look(job))
+            group.create_task(asyncio.sleep(60))
+        return "through"
+
+    async def at_once(parameters: Steps, job: Job) -> str:
+        return "through"
+
+    with kind_of_jobs(handle) as kind, kind_of_jobs(at_once, "other") as other:
+        asked, second = ask(database), ask(database, "other")
+        worker.is_stopping = True
+        assert isinstance(worker.deliver(kind, asked), ComeBack)
+        assert Done() == worker.deliver(other, second)
+    assert ("queued", "succeeded") == (row_of(database, asked).state, row_of(database, second).state)
+
+
 def test_a_failed_try_is_retrying_and_the_next_one_goes_on_where_it_was(database: Database, worker: Worker) -> None:
     states: list[Any] = []
 
