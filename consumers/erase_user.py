@@ -53,7 +53,7 @@ def erase(parameters: EraseUser, job: Job) -> Receipt:
         if progress.place == 0:
             erasing.begin(progress)
         erasing.erase(progress)
-        drafts.remove(settings.state_dir, person)
+        drafts.remove(settings.state_dir, progress.about(person))
         _announce(user, progress, job)
         erasing.end()
         job.progress(1, text=f"{progress.rows.total():,} rows erased")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from events.clock import HourPassed
 from infra.database.engine import Database
 from infra.jobs import storing
-from infra.personal.erasing import finish
+from infra.personal.finishing import finish
 from infra.settings import Settings
 from infra.subscriptions import Context, subscribe
 
@@ -14,6 +14,6 @@ from infra.subscriptions import Context, subscribe
 def look_again(_event: HourPassed, context: Context) -> None:
     """Erase what came of the erased after all, six hours later; then their ids are forgotten, too."""
     # In transactions of its own, before the delivery's begins: one that is interrupted has less to do the next time.
-    database = context.provided(Database)
-    for rows in finish(database, storing.store(context.provided(Settings).results), datetime.now(UTC)):
+    database, settings = context.provided(Database), context.provided(Settings)
+    for rows in finish(database, storing.store(settings.results), settings.state_dir, datetime.now(UTC)):
         context.log.info("erased once more", rows=rows)

@@ -51,7 +51,7 @@ def export_user(parameters: ExportUser, job: Job) -> Path:
 
         def tell(state: dict[str, Any], done: float) -> None:
             nonlocal last
-            if state and time.monotonic() - last > EVERY:
+            if time.monotonic() - last > EVERY:
                 os.fsync(file.fileno())
                 job.checkpoint(state)
                 last = time.monotonic()

@@ -4,9 +4,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from events.attributes import lowest_id
 from infra.database.personal import Person
 from infra.personal.searching import names
 
@@ -36,12 +38,16 @@ def opened(draft: Path, size: int) -> Iterator[BinaryIO]:
 
 
 def remove(state_dir: Path, person: Person) -> int:
-    """Remove the drafts that name somebody; gives how many."""
-    removed = 0
+    """Remove the drafts that name somebody; gives how many.
+
+    By their address only those of jobs that were asked for when it was theirs: ids begin with their time.
+    """
+    removed, nameless = 0, replace(person, address=None)
+    first_of_others = "" if person.until is None else lowest_id(person.until)
     for each in (state_dir / "exports").glob("*.json"):
         with suppress(FileNotFoundError):
             with each.open("rb") as file:
-                is_theirs = names(file, person)
+                is_theirs = names(file, person if each.stem < first_of_others else nameless)
             if is_theirs:
                 each.unlink()
                 removed += 1

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from infra.database.personal import ERASED, Key, Person, Place
 from infra.database.personal_places import JOBS, PLACES, files
 from infra.database.tables import Activity, EventLog, User, table
 from infra.errors import NotKnown, NotStored
-from infra.jobs.storing import Store
+from infra.jobs.storing import Store, job_of
 from infra.personal.searching import names
 
 #: The kind of jobs that erase people.
@@ -27,6 +27,8 @@ KIND = "erase-user"
 AGAIN = timedelta(hours=6)
 #: Seconds for which transactions that were open when it began are waited for; the server ends idle ones after 60.
 _PATIENCE, _PAUSE = 90.0, 0.05
+#: Seconds after which a walk that has found nothing writes down where it is.
+EVERY = 5.0
 #: Files of results that are looked into after one look at their rows.
 _FILES = 100
 _USER, _FILE = table(User), table(JobFile)
@@ -67,6 +69,10 @@ class Progress:
             "announced": self.announced,
         }
 
+    def about(self, person: Person) -> Person:
+        """The person with the address that was theirs when it began."""
+        return replace(person, address=self.address, until=self.begun_at)
+
 
 def known(session: Session, subject: str, *, is_there: bool = False) -> str | None:
     """The address of somebody; who was erased already is known without one, unless they have to be there.
@@ -93,26 +99,6 @@ def beginning(session: Session, subject: str) -> Progress:
     return Progress(datetime.now(UTC), address)
 
 
-def finish(database: Database, store: Store, now: datetime) -> Iterator[int]:
-    """Look once more for everybody who was erased some hours ago; gives how many rows that were, of each of them.
-
-    This time the jobs that erased them, and the events that asked for these, forget whom they were about.
-    """
-    with database.reading() as session:
-        due = [found for subject in erasures.due(session, now) if (found := erasures.find(session, subject))]
-    for one in due:
-        assert one.subject is not None
-        person = Person(one.subject, spared=[one.announced] if one.announced else [], kind=KIND)
-        again = Erasing(database, store, person, step=lambda _: database.transaction(), tell=lambda _, __: None)
-        progress = Progress(now)
-        again.erase(progress)
-        again.end()
-        with database.transaction() as session:
-            overwrite(session)
-            erasures.end(session, one.subject)
-        yield progress.rows.total()
-
-
 def _has_traces(session: Session, subject: str) -> bool:
     places = (table(EventLog), table(Activity))
     found = (select(each.c.event_id).where(each.c.subject == subject).limit(1) for each in places)
@@ -129,6 +115,7 @@ class Erasing:
         self._person = person
         self._step = step
         self._tell = tell
+        self._kept = time.monotonic()
 
     def begin(self, progress: Progress) -> None:
         """From here on nothing of the person is handled; and what had been claimed by then has ended."""
@@ -143,12 +130,10 @@ class Erasing:
 
     def erase(self, progress: Progress) -> None:
         """All that is left, from where it stands."""
-        person = replace(self._person, address=progress.address, until=progress.begun_at)
+        person = progress.about(self._person)
         for number in range(progress.place, len(PLACES)):
-            place = PLACES[number]
-            after = place.first if progress.after is None else place.read(progress.after)
             progress.place = number
-            self._place(place, person, after, progress)
+            self._place(PLACES[number], person, progress)
             progress.after = None
         progress.place = len(PLACES)
         self._files(person, progress)
@@ -159,7 +144,8 @@ class Erasing:
             if self._database.is_sqlite:
                 session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _place(self, place: Place, person: Person, after: Key, progress: Progress) -> None:
+    def _place(self, place: Place, person: Person, progress: Progress) -> None:
+        after = place.first if progress.after is None else place.read(progress.after)
         while True:
             with self._database.reading() as session:
                 end = place.end(session, person, after)
@@ -167,35 +153,55 @@ class Erasing:
                     return
                 which = place.within(person, after, end)
                 found = place.count(session, which, progress.begun_at)
+            after, progress.after = end, place.written(end)
             if found:
                 progress.rows += found
-                progress.after = place.written(end)
                 self._erase(place, which, progress)
-            after = end
+            else:
+                self._keep(progress)
             self._tell(progress.place / (len(PLACES) + 1), f"{place.name}: {progress.rows.total():,} rows so far")
 
     def _erase(self, place: Place, which: ColumnElement[bool], progress: Progress) -> None:
         if place is JOBS:  # first the files: their rows tell where they are, should it end in between
-            with self._database.reading() as session:
-                keys = [row.key for row in session.connection().execute(files(which))]
-            for key in keys:
-                self._store.remove(key)
+            self._remove(which)
         with self._step(progress.written()) as session:
             overwrite(session)
             place.erase(session, which, datetime.now(UTC))
 
+    def _keep(self, progress: Progress) -> None:
+        """Where it is, now and then: a long walk that finds nothing is not to begin anew."""
+        if time.monotonic() - self._kept > EVERY:
+            with self._step(progress.written()):
+                self._kept = time.monotonic()
+
+    def _remove(self, which: ColumnElement[bool]) -> None:
+        """The files of these jobs, those that a try has left which did not come to count them among them."""
+        with self._database.reading() as session:
+            run = session.connection().execute
+            keys, jobs = (
+                {row.key for row in run(files(which))},
+                set(run(select(JOBS.table.c.id).where(which)).scalars()),
+            )
+        keys |= {key for key in self._store.keys(datetime.now(UTC)) if job_of(key) in jobs}
+        for key in keys:
+            self._store.remove(key)
+
     def _files(self, person: Person, progress: Progress) -> None:
         """Results of jobs that were about something else, and that name the person all the same."""
-        after: Key = ("", -1)
+        nameless = replace(person, address=None)  # who has the address from then on is somebody else
+        after: Key = ("", -1) if progress.after is None else tuple(progress.after)
         while rows := self._some_files(after):
             for one in rows:
-                if self._names(one.key, person):
+                progress.after = [one.job_id, one.ordinal]
+                if self._names(one.key, person if one.created_at < progress.begun_at else nameless):
                     progress.rows["job_file"] += 1
                     self._store.remove(one.key)
                     with self._step(progress.written()) as session:
                         which = (_FILE.c.job_id == one.job_id, _FILE.c.ordinal == one.ordinal)
                         gone = {"key": None, "name": ERASED, "digest": ""}
                         session.connection().execute(update(_FILE).where(*which).values(gone))
+                else:
+                    self._keep(progress)
                 self._tell(1.0, f"files of results: {progress.rows.total():,} rows so far")
             after = (rows[-1].job_id, rows[-1].ordinal)
 

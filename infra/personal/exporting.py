@@ -73,10 +73,9 @@ def _place(database: Database, person: Person, file: BinaryIO, written: Written,
             break
         after = end
         written.after = place.written(end)
-        if rows:
-            file.flush()
-            written.size = file.tell()
-        tell(written.state() if rows else {}, written.place / len(PARTS))
+        file.flush()  # though nothing of theirs was there: the state is to fit what is written
+        written.size = file.tell()
+        tell(written.state(), written.place / len(PARTS))
     file.write(b"]")
 
 

@@ -22,7 +22,8 @@ from infra.database.personal import Person
 from infra.database.tables import EventLog, Outbox, User, table
 from infra.jobs.storing import Folder
 from infra.outcomes import Done, Incoming, Park
-from infra.personal.erasing import AGAIN, KIND, finish
+from infra.personal.erasing import AGAIN, KIND
+from infra.personal.finishing import finish
 from infra.settings import Settings
 from infra.subscriptions import Subscription, recorded
 from tests.jobs import Worker, ask, row_of
@@ -176,8 +177,8 @@ def test_six_hours_later_even_the_request_forgets_whom_it_was_about(town: Town, 
         outbox.add(session, late)  # a handler that was under way
     publish(town.database)
     store = Folder(town.folder)
-    assert [] == list(finish(town.database, store, datetime.now(UTC)))
-    assert 1 == len(list(finish(town.database, store, datetime.now(UTC) + AGAIN + timedelta(minutes=1))))
+    assert [] == list(finish(town.database, store, town.folder, datetime.now(UTC)))
+    assert 1 == len(list(finish(town.database, store, town.folder, datetime.now(UTC) + AGAIN + timedelta(minutes=1))))
     assert {"event_log"} == naming(town.database)
     with town.database.reading() as session:
         log = table(EventLog)
@@ -198,12 +199,12 @@ def test_one_that_has_not_ended_is_not_looked_at_again(town: Town, kind: Subscri
     town.make(is_stopping=lambda: next(looks) > 4)
     assert not isinstance(town.deliver(kind, envelope), Done)
     later = datetime.now(UTC) + AGAIN + timedelta(minutes=1)
-    assert [] == list(finish(town.database, Folder(town.folder), later))
+    assert [] == list(finish(town.database, Folder(town.folder), town.folder, later))
     town.make()
     assert Done() == town.deliver(kind, envelope, redelivered=True)
     assert "succeeded" == row_of(town.database, envelope).state
     later = datetime.now(UTC) + AGAIN
-    assert 1 == len(list(finish(town.database, Folder(town.folder), later)))
+    assert 1 == len(list(finish(town.database, Folder(town.folder), town.folder, later)))
 
 
 def test_asked_for_again_after_one_that_was_cancelled_it_still_finds_them_by_their_address(

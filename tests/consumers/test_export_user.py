@@ -90,6 +90,13 @@ def test_it_goes_on_where_it_was(town: Town, kind: Subscription) -> None:
     assert first == second
 
 
+def test_it_goes_on_in_the_middle_of_a_walk_that_finds_nothing(
+    town: Town, kind: Subscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.database.personal.WINDOW", 1)
+    test_it_goes_on_where_it_was(town, kind)
+
+
 def test_somebody_who_was_never_there_fails_the_job_at_once(town: Town, kind: Subscription) -> None:
     envelope = ask(town.database, "export-user", user_id=str(uuid4()))
     assert isinstance(town.deliver(kind, envelope), Park)
