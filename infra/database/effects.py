@@ -38,6 +38,8 @@ _TAKE = update(_EFFECT).where(_KEY[0], _KEY[1]).values(owner=bindparam("me"), bu
 #: How long an effect belongs to the process that began it. One that dies on another machine delays its effects by as
 #: much; one that is slower may be overtaken, and the effect happens twice.
 LEASE = timedelta(seconds=20)
+#: Until when an effect that nobody holds is held: a moment that is over by any machine's clock.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def intend(session: Session, intents: Sequence[Intent], owner: str, *, later: bool = False) -> None:
@@ -45,7 +47,8 @@ def intend(session: Session, intents: Sequence[Intent], owner: str, *, later: bo
 
     `later` is after a further one, which may be another process's: nobody holds them until then.
     """
-    rows = [_row(intent, owner, timedelta(0) if later else LEASE) for intent in intents]
+    busy_until = _LONG_AGO if later else datetime.now(UTC) + LEASE
+    rows = [_row(intent, owner, busy_until) for intent in intents]
     if rows:
         session.connection().execute(_INTEND, rows if len(rows) > 1 else rows[0])
 
@@ -99,7 +102,7 @@ def _key(intent: Intent) -> dict[str, Any]:
     return {"event": intent.event_id, "who": intent.consumer, "number": intent.ordinal}
 
 
-def _row(intent: Intent, owner: str, lease: timedelta) -> dict[str, Any]:
+def _row(intent: Intent, owner: str, busy_until: datetime) -> dict[str, Any]:
     return {
         "event_id": intent.event_id,
         "consumer": intent.consumer,
@@ -109,5 +112,5 @@ def _row(intent: Intent, owner: str, lease: timedelta) -> dict[str, Any]:
         "key": intent.key,
         "state": "intended",
         "owner": owner,
-        "busy_until": datetime.now(UTC) + lease,
+        "busy_until": busy_until,
     }

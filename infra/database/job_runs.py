@@ -49,9 +49,15 @@ _HAND_BACK = (
     .where(*_MINE)
     .values(**_OVER, state="queued", progress=bindparam("done"), progress_text=bindparam("text"))
 )
-_FAILS = update(_JOB).where(*_MINE).values(**_OVER, error=bindparam("why")).returning(_JOB.c.state)
-_IS_DEAD = _FAILS.values(state="failed", finished_at=_NOW)
+#: Whoever asked for its end was told that it comes, so it is no failure; and why it was asked for stays.
 _STOPPED = _JOB.c.cancelled_at.is_not(None)
+_FAILS = (
+    update(_JOB)
+    .where(*_MINE)
+    .values(**_OVER, error=case((_STOPPED, _JOB.c.error), else_=bindparam("why")))
+    .returning(_JOB.c.state)
+)
+_IS_DEAD = _FAILS.values(state=case((_STOPPED, "cancelled"), else_="failed"), finished_at=_NOW)
 _COMES_AGAIN = _FAILS.values(
     state=case((_STOPPED, "cancelled"), else_="retrying"),
     finished_at=case((_STOPPED, _NOW)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, case, cast, or_, select, text, update
+from sqlalchemy import Row, Text, and_, bindparam, case, cast, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -39,10 +39,11 @@ _FILES_OF = (
 _SAME = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN))
 _EXISTS = select(_JOB.c.id).where(_THIS)
 _NOW: Any = bindparam("now", type_=UtcDateTime)
-_RUNS = _JOB.c.state == "running"
+#: One whose lease is over is nobody's: its worker has died, and the next one may be long in coming.
+_RUNS = and_(_JOB.c.state == "running", _JOB.c.busy_until.is_not(None), _JOB.c.busy_until > _NOW)
 _CANCEL = (
     update(_JOB)
-    .where(_THIS, or_(_JOB.c.state.in_(("queued", "retrying")), _RUNS & _JOB.c.cancelled_at.is_(None)))
+    .where(_THIS, text(OPEN), or_(~_RUNS, _JOB.c.cancelled_at.is_(None)))
     .values(
         cancelled_at=_NOW,
         updated_at=_NOW,

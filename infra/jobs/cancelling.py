@@ -26,6 +26,6 @@ def cancel(session: Session, job_id: str, *, source: str, who: str, why: str) ->
         if is_over(found.job.state):
             job = found.job
             ending.tell(session, job_id=job.id, kind=job.kind, event_id=job.event_id, state="cancelled", source=source)
-    elif found.job.cancelled_at is None or found.job.state in {"succeeded", "failed"}:
+    elif found.job.state in {"succeeded", "failed"}:
         raise NotPossible(f"This job has {found.job.state}: there is nothing to cancel.")
     return found

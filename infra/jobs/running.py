@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,12 @@ _SOON = 10.0
 _SHORT, _LONG = 5, 30
 
 
+class _Last(threading.local):
+    """What a thread has worked on."""
+
+    working: Working | None = None
+
+
 class Running(Runner):
     """Does the jobs of one process."""
 
@@ -62,29 +69,28 @@ class Running(Runner):
         self._lease = lease
         self._beating = Beating(database, interval=interval, lease=lease)
         self._calling = Calling()
-        #: By the event's id, of which one delivery is at work in a process at once: who is to follow when a try fails.
-        self._at_work: dict[str, Working] = {}
+        #: The last job of each thread: it is to follow when its try fails, which may be as late as in its end's commit.
+        self._last = _Last()
 
     def run(self, kind: Kind, event: JobRequested, context: Context) -> None:
         """One delivery."""
         assert isinstance(context, DeliveryContext)
+        self._last.working = None
         begun = self._begin(kind, event, context)
         failpoint("job.after-begin", kind.name)
         if isinstance(begun, Over):
             self._owe(context, begun.effects)
             return
-        working = self._at_work[context.event_id] = self._working(kind, begun, context)
-        try:
-            self._end(working, "cancelled" if begun.is_cancelled else self._work(working, event))
-        except (commits.GivenUp, commits.Postponed, commits.AlreadyHandled):
-            self._at_work.pop(context.event_id, None)  # no failure follows
-            raise
-        self._at_work.pop(context.event_id, None)
+        working = self._last.working = self._working(kind, begun, context)
+        self._end(working, "cancelled" if begun.is_cancelled else self._work(working, event))
 
     def failed(self, session: Session, delivery: Delivery, error: str, retry_at: datetime | None) -> None:
-        """Follow, in the transaction that writes it into the inbox, what became of a try that failed."""
-        working = self._at_work.pop(delivery.event_id, None)
-        if working is None or working.kind.name != delivery.consumer:
+        """Follow, in the transaction that writes it into the inbox, what became of a try that failed.
+
+        Called by the thread that had it. What fails when the end is committed (a mail) finds the job no more at work.
+        """
+        working = self._last.working
+        if working is None or (working.context.event_id, working.kind.name) != (delivery.event_id, delivery.consumer):
             return
         state = job_runs.fail(session, working.run, error=error, retry_at=retry_at, seconds=working.seconds)
         if state is not None and state != "retrying" and working.kind.announce:

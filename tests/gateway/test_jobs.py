@@ -277,7 +277,7 @@ def test_one_that_waits_is_cancelled_at_once_and_twice(operator: TestClient, dat
 
 def test_one_that_runs_is_to_see_it(operator: TestClient, database: Database) -> None:
     job_id = ask(operator).json()["id"]
-    change(database, job_id, state="running")
+    change(database, job_id, state="running", busy_until=datetime.now(UTC) + timedelta(minutes=1))
     for _ in range(2):
         answer = operator.delete(f"/jobs/{job_id}")
         assert (200, "running", True, None) == (
@@ -285,6 +285,23 @@ def test_one_that_runs_is_to_see_it(operator: TestClient, database: Database) ->
         )  # fmt: skip
     change(database, job_id, state="queued")  # handed back before it saw it
     assert "cancelled" == operator.delete(f"/jobs/{job_id}").json()["state"]
+
+
+def test_one_whose_worker_has_died_is_cancelled_at_once_though_it_was_to_see_it(
+    operator: TestClient, database: Database
+) -> None:
+    """No other worker may come for hours: its kind is paused, say."""
+    for more in ({}, {"cancelled_at": datetime.now(UTC)}):
+        job_id = ask(operator).json()["id"]
+        change(database, job_id, state="running", busy_until=datetime.now(UTC) - timedelta(seconds=1), **more)
+        assert "cancelled" == operator.delete(f"/jobs/{job_id}").json()["state"]
+
+
+@one_database
+def test_one_that_an_erasure_cancelled_is_cancelled(operator: TestClient, database: Database) -> None:
+    job_id = ask(operator).json()["id"]
+    change(database, job_id, state="cancelled", cancelled_at=None)
+    assert (200, "cancelled") == ((answer := operator.delete(f"/jobs/{job_id}")).status_code, answer.json()["state"])
 
 
 @one_database

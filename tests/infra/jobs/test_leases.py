@@ -14,7 +14,7 @@ from infra.database.engine import Database
 from infra.database.job_tables import JobFile
 from infra.database.tables import Activity, Effect, Outbox, table
 from infra.jobs.handlers import Job, Stopped
-from infra.outcomes import ComeBack, Done, PassedOver, RetryLater
+from infra.outcomes import ComeBack, Done, Park, PassedOver, RetryLater
 from infra.owners import name
 from tests.jobs import Steps, Worker, ask, change, count, entry, kind_of_jobs, numbers, row_of, step_by_step
 from tests.waiting import until
@@ -90,6 +90,28 @@ def test_who_lost_its_lease_learns_it_and_leaves_no_trace(database: Database, wo
     row = row_of(database, asked)
     assert ("succeeded", other.running.owner, 0) == (row.state, row.owner, count(database, OUTBOX))
     assert (3, [], [0, 1, 2]) == (count(database, ACTIVITY), numbers(worker), numbers(other))
+
+
+def test_the_mails_of_a_step_are_nobodys_by_the_clock_of_any_machine(
+    database: Database, worker: Worker, tmp_path: Path
+) -> None:
+    """Whoever ends the job may have a clock that is behind the one of the machine where the step was done."""
+    slow = Worker(database, tmp_path)
+
+    def handle(parameters: Steps, job: Job) -> None:
+        step_by_step(Steps(steps=1), job)
+        worker.is_stopping = True
+        step_by_step(Steps(steps=1), job)
+        job.progress(1)
+
+    with kind_of_jobs(handle) as kind:
+        asked = ask(database)
+        assert isinstance(worker.deliver(kind, asked), ComeBack)
+        with database.reading() as session:
+            (busy_until,) = session.connection().execute(select(EFFECT.c.busy_until)).scalars()
+        assert datetime.now(UTC) - timedelta(days=1) > busy_until
+        assert Done() == slow.deliver(kind, asked)
+    assert [0] == numbers(slow)
 
 
 @contextmanager
@@ -188,19 +210,20 @@ def test_a_job_that_was_cancelled_while_nobody_worked_on_it_is_not_run(database:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("attempt", "expected"), [(1, RetryLater), (99, Park)])
 def test_a_try_that_fails_after_it_was_cancelled_is_cancelled_and_not_tried_again(
-    database: Database, worker: Worker
+    database: Database, worker: Worker, attempt: int, expected: type
 ) -> None:
     def handle(parameters: Steps, job: Job) -> None:
-        change(database, asked, cancelled_at=datetime.now(UTC))
+        change(database, asked, cancelled_at=datetime.now(UTC), error="Cancelled by Ada.")
         raise ConnectionError("away")
 
     worker.make(interval=60.0)
     with kind_of_jobs(handle) as kind:
         asked = ask(database)
-        assert isinstance(worker.deliver(kind, asked), RetryLater)
-        assert "cancelled" == row_of(database, asked).state
-        assert Done() == worker.deliver(kind, asked, attempt=2)
+        assert isinstance(worker.deliver(kind, asked, attempt=attempt), expected)
+        assert ("cancelled", "Cancelled by Ada.") == (row_of(database, asked).state, row_of(database, asked).error)
+        assert Done() == worker.deliver(kind, asked, attempt=attempt + 1)
     assert "cancelled" == row_of(database, asked).state
 
 

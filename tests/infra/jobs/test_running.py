@@ -177,6 +177,27 @@ def test_a_mail_that_fails_does_not_fail_the_job_and_is_tried_alone(database: Da
     assert ("succeeded", [0, 1, 2], 3) == (row_of(database, asked).state, numbers(worker), count(database, ACTIVITY))
 
 
+@pytest.mark.parametrize("attempt", [1, 99], ids=["comes again", "is given up"])
+def test_a_try_that_fails_in_the_commit_of_its_end_is_a_failed_one(
+    database: Database, worker: Worker, attempt: int
+) -> None:
+    def handle(parameters: Steps, job: Job) -> str:
+        if job.attempt == attempt:
+            job.perform("mail", template="welcome", values={object()})
+        return "through"
+
+    with kind_of_jobs(handle) as kind:
+        asked = ask(database)
+        outcome = worker.deliver(kind, asked, attempt=attempt)
+        assert isinstance(outcome, RetryLater | Park)
+        row = row_of(database, asked)
+        assert ("retrying" if attempt == 1 else "failed", outcome.error, None) == (
+            row.state, row.error, row.busy_until,
+        )  # fmt: skip
+        assert Done() == worker.deliver(kind, asked, attempt=attempt + 1, replay=True)
+    assert "succeeded" == row_of(database, asked).state
+
+
 def test_a_replay_that_is_forced_runs_a_job_again_from_its_start(database: Database, worker: Worker) -> None:
     states: list[Any] = []
 
