@@ -38,6 +38,8 @@ class DeliveryContext:
     #: Effects that earlier commits of the same event wrote down, and those of them that are to be performed now.
     intended: int = 0
     owed: list[Intent] = field(default_factory=list)
+    #: What is to be done, without fail, when the transaction is committed.
+    after_commit: list[Callable[[], None]] = field(default_factory=list, repr=False)
     _session: Session | None = None
 
     @property

@@ -180,10 +180,13 @@ class Deliveries:
             context = self._context(subscription, one, begin)
             with metrics.HANDLER.labels(one.consumer).time():
                 self._calling.call(subscription, context)
-            if context.has_begun:
+            if has_begun := context.has_begun:
                 commits.require_wanted(context.session, one.delivery)
                 commits.write(context.session, context, self._performing.owner)
-                return [*context.owed, *context.intents]
+        if has_begun:
+            for follow in context.after_commit:
+                follow()
+            return [*context.owed, *context.intents]
         commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
         if not self._database.run(commit):
             raise commits.AlreadyHandled

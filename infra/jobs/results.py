@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
@@ -43,6 +43,10 @@ class Results:
         self._ordinals = count(job_files.MAIN + 1)
         #: Not counted yet, by name.
         self._files: dict[str, JobFile] = {}
+        #: Keys of which rows were written: who hears nothing of the commit does not know whether they count.
+        self._maybe: set[str] = set()
+        #: Files of the function's own, which it gave away.
+        self._given: list[Path] = []
 
     @contextmanager
     def file(self, name: str, media_type: str) -> Iterator[BinaryIO]:
@@ -71,7 +75,8 @@ class Results:
             return
         with self._write(job_files.MAIN, name, media_type) as file:
             if isinstance(content, Path):
-                storing.move(content, file)
+                storing.copy(content, file)
+                self._given.append(content)
             else:
                 file.write(content)
 
@@ -82,18 +87,29 @@ class Results:
         for file in files:
             file.created_at, file.expires_at = now, until
         job_files.add(session, self._job_id, files)
+        self._maybe.update(str(file.key) for file in files)
 
     def counted(self) -> None:
         """That transaction is committed: what it counted stays, whatever becomes of this try."""
+        for path in self._given:
+            with suppress(OSError):  # which is no reason to do the job again
+                path.unlink()
+        self._given.clear()
         self._files.clear()
+        self._maybe.clear()
 
     def discard(self) -> None:
-        """Remove what was not counted: the try is over and has failed, or goes on elsewhere."""
+        """Remove what was surely not counted: the try is over and has failed, or goes on elsewhere.
+
+        What may have been counted is left to the cleaning, which looks at the rows.
+        """
         for file in self._files.values():
             self._remove(file)
         self._files.clear()
 
     def _remove(self, file: JobFile) -> None:
+        if file.key in self._maybe:
+            return
         try:
             self._store.remove(str(file.key))
         except OSError as error:  # the cleaning finds it, and nothing must fail because of it

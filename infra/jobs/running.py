@@ -190,6 +190,7 @@ class Running(Runner):
         except LeaseLost:
             self._leave(working, Stopped(Stopped.LOST))
         working.results.count(session, datetime.now(UTC))
+        context.after_commit.append(working.results.counted)
         self._owe(context, context.intended)
         failpoint("job.after-end", working.kind.name)
 

@@ -132,11 +132,10 @@ class Folder:
         return self.folder / key
 
 
-def move(source: Path, into: BinaryIO) -> None:
-    """Take a file over into the store."""
+def copy(source: Path, into: BinaryIO) -> None:
+    """Have a file in the store as well."""
     with source.open("rb") as file:
         shutil.copyfileobj(file, into, io.DEFAULT_BUFFER_SIZE * 32)
-    source.unlink()
 
 
 def _written(path: Path) -> float:

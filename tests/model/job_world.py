@@ -168,7 +168,8 @@ class JobWorld(World):
             self._must(before.state in {"succeeded", "failed"}, f"cancelling is refused while {before.state}")
             return
         (after,) = [row for row in self.jobs if row.id == job_id]
-        at_once = before.state in {"queued", "retrying", "cancelled"}
+        is_held = before.busy_until is not None and before.busy_until > datetime.now(UTC)
+        at_once = before.state in {"queued", "retrying", "cancelled"} or not is_held
         self._must((after.state == "cancelled") == at_once, f"cancelled while {before.state}: {after.state}")
 
     def play(self, item: Item, script: Script) -> None:

@@ -153,7 +153,8 @@ def test_one_job_is_shown_with_its_files(run: Run, database: Database) -> None:
 
 def test_a_waiting_job_is_cancelled_at_once_and_one_that_runs_is_told_to_end(run: Run, database: Database) -> None:
     waiting, running = made(run), made(run)
-    change(database, running, state="running", owner="here#1-aa 1 w", busy_until=datetime.now(UTC))
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    change(database, running, state="running", owner="here#1-aa 1 w", busy_until=later)
     assert (0, f"{waiting} is cancelled.\n", "") == run("cancel", waiting, "--why", "twice")
     code, output, _ = run("cancel", running)
     assert (0, f"{running} is to end at its next look: ./tidings jobs show {running}\n") == (code, output)
@@ -166,7 +167,8 @@ def test_who_waits_for_the_end_of_what_they_cancel_is_told_when_it_is_there(
     run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = made(run)
-    change(database, job_id, state="running", progress=0.5)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    change(database, job_id, state="running", progress=0.5, busy_until=later)
     monkeypatch.setattr(watching, "pause", lambda _: change(database, job_id, state="cancelled"))
     code, output, errors = run("cancel", job_id, "--wait", "--why", "twice")
     assert (0, "cancelled: Cancelled by ada: twice.\n") == (code, output)

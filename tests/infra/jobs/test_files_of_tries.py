@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.database import job_files
 from infra.database.engine import Database
+from infra.errors import DatabaseUnavailable
 from infra.jobs.handlers import Job
 from infra.jobs.storing import Folder
-from infra.outcomes import ComeBack, Done, Park
+from infra.outcomes import ComeBack, Done, Hold, Park, RetryLater
 from tests.jobs import Steps, Worker, ask, change, kind_of_jobs, row_of
 
 
@@ -71,6 +74,49 @@ def test_what_is_handed_back_takes_its_files_from_its_checkpoints_along(database
         assert Done() == worker.deliver(kind, asked)
     found = contents(database, row_of(database, asked).id, worker.folder)
     assert ({"counted.txt": b"1", "after.txt": b"2"}, 2) == (found, on_disk(worker.folder))
+
+
+def test_a_path_that_the_function_gives_is_there_until_the_end_is_committed(
+    database: Database, worker: Worker, tmp_path: Path
+) -> None:
+    (made := tmp_path / "made").write_bytes(b"much")
+
+    def handle(parameters: Steps, job: Job) -> Path:
+        if job.attempt == 1:
+            job.perform("mail", template="welcome", values={object()})  # which the commit refuses
+        return made
+
+    with kind_of_jobs(handle) as kind:
+        asked = ask(database)
+        assert isinstance(worker.deliver(kind, asked), RetryLater)
+        assert made.exists()
+        assert Done() == worker.deliver(kind, asked, attempt=2)
+    assert ({"tested.txt": b"much"}, False) == (
+        contents(database, row_of(database, asked).id, worker.folder), made.exists(),
+    )  # fmt: skip
+
+
+def test_a_checkpoint_whose_answer_was_lost_keeps_its_files(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = database.run
+
+    def lost(work: Any) -> Any:
+        run(work)
+        monkeypatch.undo()
+        raise DatabaseUnavailable("away")
+
+    def handle(parameters: Steps, job: Job) -> None:
+        if job.resume_state is None:
+            write(job, "notes.txt", "x")
+            monkeypatch.setattr(database, "run", lost)
+            job.checkpoint(1)
+
+    worker.make(interval=60.0)
+    with kind_of_jobs(handle, result=None) as kind:
+        asked = ask(database)
+        assert [Hold("away"), Done()] == [worker.deliver(kind, asked), worker.deliver(kind, asked)]
+    assert {"notes.txt": b"x"} == contents(database, row_of(database, asked).id, worker.folder)
 
 
 def test_a_job_that_is_cancelled_keeps_no_file_that_nothing_counts(database: Database, worker: Worker) -> None:

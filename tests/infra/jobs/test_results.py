@@ -103,6 +103,7 @@ def test_a_path_is_taken_over(
 ) -> None:
     (made := tmp_path / "made").write_bytes(b"much")
     results.main(made, kind("application/pdf"))
+    assert made.exists()  # until the commit: the next try may have no other
     counted(database, results)
     (file,) = files(database, job_id)
     assert ("sums.pdf", b"much", 4, False) == (file.name, content(folder, file), file.size, made.exists())
@@ -170,6 +171,18 @@ def test_a_try_that_fails_removes_what_no_commit_counted(
     with pytest.raises(RuntimeError), results.file("third.txt", "text/plain"):
         raise RuntimeError
     results.discard()
+    results.discard()
+    assert (["first.txt"], 1) == ([each.name for each in files(database, job_id)], on_disk(folder))
+
+
+def test_a_try_that_fails_leaves_what_a_commit_may_have_counted(
+    database: Database, results: Results, folder: Folder, job_id: str
+) -> None:
+    """Its answer was lost, so what became of it is for the cleaning to find out."""
+    write(results, "first.txt")
+    with database.transaction() as session:
+        results.count(session, NOW)
+    write(results, "second.txt")
     results.discard()
     assert (["first.txt"], 1) == ([each.name for each in files(database, job_id)], on_disk(folder))
 

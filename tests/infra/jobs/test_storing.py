@@ -138,11 +138,11 @@ def test_a_store_that_nobody_has_used_yet_lists_nothing(folder: Folder) -> None:
     assert [] == [*folder.keys(datetime.now(UTC))]
 
 
-def test_a_file_is_taken_over_into_the_store(folder: Folder, tmp_path: Path) -> None:
+def test_a_file_is_copied_into_the_store(folder: Folder, tmp_path: Path) -> None:
     (made := tmp_path / "made").write_bytes(b"much")
     into = io.BytesIO()
-    storing.move(made, into)
-    assert (b"much", False) == (into.getvalue(), made.exists())
+    storing.copy(made, into)
+    assert (b"much", True) == (into.getvalue(), made.exists())
 
 
 def test_results_lie_in_the_state_folder_or_where_the_setting_says(tmp_path: Path) -> None:
