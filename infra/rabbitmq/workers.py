@@ -71,8 +71,9 @@ class _Post:
     def start(self) -> None:
         self.again_at, self.began = None, time.monotonic()
         with _no_signals():  # the child would take them for the parent's until it has handlers of its own
-            self.process = multiprocessing.Process(target=_live, args=(self.staff.composition, self.place))
-            self.process.start()
+            process = multiprocessing.Process(target=_live, args=(self.staff.composition, self.place))
+            process.start()
+            self.process = process
 
     def ended(self) -> int | None:
         """Its exit code, once; None while it lives."""
@@ -82,12 +83,12 @@ class _Post:
         self.process = None
         return code
 
-    def start_later(self, code: int) -> None:
+    def start_later(self, why: str) -> None:
         self.pause = _FIRST_PAUSE if time.monotonic() > self.began + _CALM else self.pause
         self.again_at = time.monotonic() + self.pause
-        _log.error("worker process ended", number=self.place.number, exit_code=code, again_in=self.pause)
+        _log.error("worker process is started again", number=self.place.number, why=why, again_in=self.pause)
         if self.place.says is not None:
-            told = f"ended, exit code {code}; it starts again in {self.pause:g} s"
+            told = f"{why}; it starts again in {self.pause:g} s"
             say(self.place.says, ({f"worker process {self.place.number}": told}, {}))
         self.pause = min(2 * self.pause, _LONGEST_PAUSE)
 
@@ -109,25 +110,40 @@ class _Parent:
             for number in _SIGNALS:
                 signal.signal(number, self._stop)
             for post in self._posts:
-                post.start()
+                self._start(post)
         while any(post.is_manned for post in self._posts):
             wait([post.process.sentinel for post in self._posts if post.process is not None], EVERY / 2)
             for post in self._posts:
-                self._look_after(post)
+                with _no_signals():  # told to stop half-way, we would start one that nobody stops
+                    self._look_after(post)
         return cli.RET_KILLED if self._code < 0 else self._code
 
     def _look_after(self, post: _Post) -> None:
         code = post.ended()
         if code is not None and self._stopping:
             self._code = self._code or code
-        elif code is not None and post.staff.replaced:
-            post.start_later(code)
         elif code is not None:
-            _log.critical("worker process ended, so the others stop", number=post.place.number, exit_code=code)
-            self._code = code
-            self._stop()
+            self._replace(post, f"ended, exit code {code}", code)
         if post.again_at is not None and time.monotonic() >= post.again_at:
+            self._start(post)
+
+    def _start(self, post: _Post) -> None:
+        """Start it, if nobody has told us to stop."""
+        if self._stopping:
+            return
+        try:
             post.start()
+        except OSError as error:  # there is no memory for it, or there are too many processes
+            self._replace(post, f"could not be started ({error.strerror})", 1)
+
+    def _replace(self, post: _Post, why: str, code: int) -> None:
+        """Start another one in a while; for want of one that may be missing so long, stop all with this exit code."""
+        if post.staff.replaced:
+            post.start_later(why)
+            return
+        _log.critical("worker process is missing, so the others stop", number=post.place.number, why=why)
+        self._code = code
+        self._stop()
 
     def _stop(self, _number: int | None = None, _frame: FrameType | None = None) -> None:
         """Also a second time, which to a worker means "at once"."""
@@ -146,6 +162,8 @@ def _posts(staff: Sequence[Staff]) -> Iterator[_Post]:
 
 def _live(composition: str, place: Place) -> None:
     """Be a worker process, from its beginning to its end."""
+    if signal.SIGTERM in signal.sigpending():  # it comes at once, and Dramatiq's worker fails at one so early
+        return
     places.take(place)
     arguments = cli.make_argument_parser().parse_args(  # type: ignore[no-untyped-call]
         [composition, "--worker-shutdown-timeout", str(_SHUTDOWN), "--skip-logging"]

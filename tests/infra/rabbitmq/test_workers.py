@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dramatiq
+import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from infra.rabbitmq import places
@@ -21,9 +22,29 @@ ROOT = Path(__file__).parents[3]
 CODE = 86
 #: Runs the staff that its arguments name, in a folder of its own.
 RUN = """
-import sys
+import os, signal, sys
+from infra.rabbitmq import workers
 from infra.rabbitmq.workers import Staff, work
+{}
 sys.exit(work([Staff(name, 1, replaced=name.endswith("mortal")) for name in sys.argv[2:]]))
+"""
+#: There is no memory for the process of this number, from 0.
+NO_MEMORY = """
+forks, fork = iter(range(100)), os.fork
+def failing():
+    if next(forks) == {}:
+        raise OSError(12, "Cannot allocate memory")
+    return fork()
+os.fork = failing
+"""
+#: Somebody tells the parent to stop at the moment when it does this for the time of this number, from 0.
+TOLD_TO_STOP = """
+times, step = iter(range(100)), workers._Post.{0}
+def told(*arguments):
+    if next(times) == {1}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    step(*arguments)
+workers._Post.{0} = told
 """
 
 
@@ -74,10 +95,11 @@ def pids(folder: Path, name: str) -> list[int]:
 
 
 @contextmanager
-def running(folder: Path, *names: str) -> Iterator["subprocess.Popen[bytes]"]:
+def running(folder: Path, *names: str, meddling: str = "") -> Iterator["subprocess.Popen[bytes]"]:
     """A parent with these workers."""
+    code = RUN.format(meddling)
     with (folder / "log").open("wb") as log:
-        command = [sys.executable, "-c", RUN, str(folder), *(f"{__name__}:{name}" for name in names)]
+        command = [sys.executable, "-c", code, str(folder), *(f"{__name__}:{name}" for name in names)]
         parent = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         yield parent
@@ -123,3 +145,25 @@ def test_a_worker_that_has_never_said_anything_is_a_problem(tmp_path: Path) -> N
             seconds=30,
             what="the problem",
         )
+
+
+def test_a_worker_of_jobs_that_cannot_be_started_is_started_later(tmp_path: Path) -> None:
+    with running(tmp_path, "steady", "mortal", meddling=NO_MEMORY.format(2)) as parent:
+        until(lambda: len(pids(tmp_path, "mortal")) == 2, seconds=30, what="a second life")
+        assert all(is_alive(pid) for pid in [*pids(tmp_path, "steady"), pids(tmp_path, "mortal")[1]])
+        parent.send_signal(signal.SIGTERM)
+        assert 0 == parent.wait(30)
+    assert "could not be started (Cannot allocate memory)" in (tmp_path / "log").read_text()
+
+
+def test_when_a_worker_of_events_cannot_be_started_the_others_stop(tmp_path: Path) -> None:
+    with running(tmp_path, "mortal", "steady", meddling=NO_MEMORY.format(1)) as parent:
+        assert 1 == parent.wait(30)
+    assert not any(is_alive(pid) for name in ("mortal", "steady") for pid in pids(tmp_path, name))
+
+
+@pytest.mark.parametrize(("step", "number"), [("start_later", 0), ("start", 2)])
+def test_who_is_told_to_stop_between_two_lives_of_a_worker_stops(tmp_path: Path, step: str, number: int) -> None:
+    with running(tmp_path, "steady", "mortal", meddling=TOLD_TO_STOP.format(step, number)) as parent:
+        parent.wait(30)
+    assert not any(is_alive(pid) for name in ("mortal", "steady") for pid in pids(tmp_path, name))
