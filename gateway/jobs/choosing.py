@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from infra.database.job_tables import JobFile
 
 _RANGE = re.compile(r"\s*([a-z0-9!#$&^_.+-]+|\*)/([a-z0-9!#$&^_.+-]+|\*)\s*(?:;(.*))?", re.IGNORECASE)
-_QUALITY = re.compile(r"(?:.*;)?\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*(?:;.*)?", re.IGNORECASE)
+#: As people write it too: `.2`, or with more digits than it may have.
+_QUALITY = re.compile(r"(?:.*;)?\s*q\s*=\s*([0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)\s*(?:;.*)?", re.IGNORECASE)
 
 
 def choose(files: Sequence[JobFile], accept: str) -> JobFile | None:
@@ -28,4 +29,4 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
     for part in accept.split(","):
         if (found := _RANGE.fullmatch(part)) is not None:
             liked = _QUALITY.fullmatch(found[3]) if found[3] else None
-            yield f"{found[1]}/{found[2]}".lower(), float(liked[1]) if liked else 1.0
+            yield f"{found[1]}/{found[2]}".lower(), min(1.0, float(liked[1])) if liked else 1.0

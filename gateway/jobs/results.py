@@ -103,7 +103,7 @@ def _files(database: Database, job_id: str) -> list[JobFile]:
 def _answer(request: Request, file: JobFile, store: Store) -> Response:
     has_expired = file.expires_at is not None and file.expires_at <= datetime.now(UTC)
     if file.key is None or has_expired:
-        raise Gone("The result was kept for as long as TIDINGS_KEEP_RESULTS says, and is removed.")
+        raise Gone("The result is kept no more: its time (TIDINGS_KEEP_RESULTS) is over, or somebody in it was erased.")
     if cached.has(request, serving.tag(file)):
         return Response(status_code=304, headers=serving.headers(file))
     try:

@@ -62,7 +62,8 @@ class FileAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with all of it, or the range that was asked for."""
         try:
-            first, end = self._asked(Headers(scope=scope)) or (0, self._file.size)
+            whole = (0, self._file.size)
+            first, end = whole if is_head(scope) else self._asked(Headers(scope=scope)) or whole
             if first >= end and self._file.size:
                 await self._no_such_range()(scope, receive, send)
                 return

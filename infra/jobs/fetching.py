@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,9 +32,12 @@ def file_of(found: Stored, name: str | None) -> Row[Any]:
     chosen = [each for each in found.files if name in {None, each.file_name}]
     if not chosen:
         raise NotKnown(_missing(found.files, name))
-    if chosen[0].file_key is None:
-        raise Gone(f"{chosen[0].file_name} expired at {chosen[0].file_expires_at:%Y-%m-%d %H:%M:%S}Z: run it again.")
-    return chosen[0]
+    file, until = chosen[0], chosen[0].file_expires_at
+    if until is not None and until <= datetime.now(UTC):  # its file may be there until the next cleaning
+        raise Gone(f"{file.file_name} expired at {until:%Y-%m-%d %H:%M:%S}Z: run it again.")
+    if file.file_key is None:
+        raise Gone("This file held data of somebody who was erased, so it is kept no more: run it again.")
+    return file
 
 
 def spill(store: Store, file: Row[Any]) -> None:

@@ -6,9 +6,12 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import Response
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from infra.database.engine import Database
+from infra.database.job_tables import JobFile
+from infra.database.tables import table
 from infra.jobs import storing
 from infra.jobs.storing import Folder
 from infra.settings import Settings
@@ -116,6 +119,8 @@ LIKED = {
     "text/csv;q=0, text/*": "report.html",
     "TEXT/HTML;level=1;q=0.9": "report.html",
     "nonsense, text/html": "report.html",
+    "text/csv;q=.2, application/json;q=0.3001": "report.json",
+    "text/csv;q=1.000, application/json;q=7": "report.csv",
 }
 
 
@@ -158,7 +163,15 @@ def test_a_result_that_has_expired_is_gone_whether_its_file_was_removed_or_not(
     path = f"/jobs/{jobs.made('succeeded', CSV, age=2 * WEEK)}/result"
     refused(operator.get(path), 410, "gone")
     folder.remove(str(jobs.stored()[0]))
-    refused(operator.get(path), 410, "gone")
+    assert "TIDINGS_KEEP_RESULTS" in refused(operator.get(path), 410, "gone")["detail"]
+
+
+def test_what_an_erasure_has_removed_is_gone_and_the_answer_says_that_it_may_be_so(
+    operator: TestClient, jobs: Jobs, database: Database
+) -> None:
+    path = f"/jobs/{jobs.made('succeeded', CSV)}/result"
+    database.run(lambda session: session.connection().execute(update(table(JobFile)).values(key=None)))
+    assert "erased" in refused(operator.get(path), 410, "gone")["detail"]
 
 
 def test_where_nothing_ever_was_there_is_nothing(operator: TestClient, jobs: Jobs, client: TestClient) -> None:
@@ -180,6 +193,17 @@ def test_a_file_that_this_gateways_store_does_not_have_is_a_fault_and_not_gone(
 def test_a_head_says_how_long_it_is_and_reads_nothing(operator: TestClient, jobs: Jobs) -> None:
     answer = operator.head(f"/jobs/{jobs.made('succeeded', CSV)}/result")
     assert (200, b"", "10") == (answer.status_code, answer.content, answer.headers["content-length"])
+
+
+def test_a_range_is_for_get_only(operator: TestClient, jobs: Jobs) -> None:
+    path = f"/jobs/{jobs.made('succeeded', DIGITS)}/result"
+    for asked in ("bytes=2-4", "bytes=10-"):
+        answer = operator.head(path, headers={"range": asked})
+        assert (200, "10", None) == (
+            answer.status_code,
+            answer.headers["content-length"],
+            answer.headers.get("content-range"),
+        )
 
 
 def test_a_long_file_comes_whole_over_a_real_server_and_one_who_leaves_stops_it(

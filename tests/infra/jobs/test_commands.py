@@ -230,9 +230,26 @@ def test_why_there_is_no_result_is_told(run: Run, database: Database, tmp_path: 
         run("result", job_id, "-o", nowhere)[0],
         "No such file" in run("result", job_id, "-o", nowhere)[2],
     )
-    database.run(lambda session: session.connection().execute(update(table(JobFile)).values(key=None)))
+
+
+def test_a_file_that_has_expired_is_not_given_out_though_it_may_be_there_still(run: Run, database: Database) -> None:
+    job_id, file = made(run), table(JobFile)
+    give(database, job_id, "report.csv", "text/csv", b"day,count\n")
+    database.run(lambda session: session.connection().execute(update(file).values(expires_at=datetime.now(UTC))))
+    code, output, errors = run("result", job_id)
+    assert (1, "", True) == (code, output, "report.csv expired at " in errors)
+
+
+@pytest.mark.parametrize("until", [None, datetime(2999, 1, 1, tzinfo=UTC)])
+def test_a_file_that_was_erased_is_not_said_to_have_expired(
+    run: Run, database: Database, until: datetime | None
+) -> None:
+    job_id, file = made(run), table(JobFile)
+    give(database, job_id, "report.csv", "text/csv", b"day,count\n")
+    gone = update(file).values(key=None, expires_at=until)
+    database.run(lambda session: session.connection().execute(gone))
     code, _, errors = run("result", job_id)
-    assert (1, True) == (code, "report.csv expired at " in errors)
+    assert (1, True) == (code, "of somebody who was erased" in errors)
 
 
 def test_a_file_that_the_store_does_not_have_is_told(run: Run, database: Database) -> None:
