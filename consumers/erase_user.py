@@ -62,10 +62,11 @@ def erase(parameters: EraseUser, job: Job) -> Receipt:
 
 def _announce(user: str, progress: Progress, job: Job) -> None:
     """Tell others, in the commit that says that it is done here."""
+    address = progress.address if progress.left else None  # the later pass is to find what was left to it
     progress.announced, progress.address = job.publish(UserErased(user_id=UUID(user))), None
     with job.step(progress.written()) as session:
         overwrite(session)
-        erasures.announce(session, user, progress.announced, datetime.now(UTC) + AGAIN)
+        erasures.announce(session, user, progress.announced, datetime.now(UTC) + AGAIN, address)
 
 
 def _receipt(user: str, progress: Progress, requested_by: str) -> Receipt:

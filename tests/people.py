@@ -26,6 +26,7 @@ _SAID: dict[tuple[str, str], Any] = {
     ("inbox", "state"): "retrying",
     ("job", "state"): "succeeded",
     ("dead_letter", "state"): "waiting",
+    ("subscription", "scanned"): 1 << 40,  # all is settled, unless it is said otherwise
     ("operation", "finished_at"): LONG_AGO,
 }
 #: These tell the person itself, not merely something that names them.

@@ -20,7 +20,8 @@ class Erasure(SQLModel, table=True):
     key: str = Field(primary_key=True)
     #: The subject itself, as long as a further pass has to look for it.
     subject: str | None = None
-    #: Their address, which somebody else may have from the beginning on: until it has ended.
+    #: Their address, which somebody else may have from the beginning on: it is kept until the end,
+    #: and until the later look if there is something for that.
     address: str | None = None
     begun_at: datetime = Field(sa_type=UtcDateTime)
     #: Id of the event that tells others of it: of all that is about the subject this alone is let through.

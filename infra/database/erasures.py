@@ -38,7 +38,7 @@ _OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 _ANNOUNCE = (
     update(_ERASURE)
     .where(_THIS)
-    .values(announced=bindparam("event"), again_at=bindparam("again", type_=UtcDateTime), address=None)
+    .values(announced=bindparam("event"), again_at=bindparam("again", type_=UtcDateTime), address=bindparam("told"))
 )
 #: Not one that was begun anew meanwhile.
 _END = update(_ERASURE).where(_THIS, _ERASURE.c.again_at.is_not(None)).values(subject=None, address=None, again_at=None)
@@ -62,9 +62,11 @@ def find(session: Session, subject: str) -> Erasure | None:
     return None if row is None else Erasure(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
-def announce(session: Session, subject: str, event_id: str, again_at: datetime) -> None:
-    """Let this one event of the subject through, which tells others; what was under way is to be looked for again."""
-    session.connection().execute(_ANNOUNCE, {"subject_key": key_of(subject), "event": event_id, "again": again_at})
+def announce(session: Session, subject: str, event_id: str, again_at: datetime, address: str | None = None) -> None:
+    """Let this one event of the subject through, which tells others; it is to be looked for again, by this address."""
+    session.connection().execute(
+        _ANNOUNCE, {"subject_key": key_of(subject), "event": event_id, "again": again_at, "told": address}
+    )
 
 
 def due(session: Session, now: datetime) -> list[str]:

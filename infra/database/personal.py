@@ -51,6 +51,8 @@ class Person:
     job: str = ""
     #: The kind of jobs that erase: what these leave is a receipt, and stays.
     kind: str = ""
+    #: They are looked for the last time: nothing is left to a later pass.
+    is_last: bool = False
 
 
 def kind_of(column: Any) -> type:
@@ -117,6 +119,8 @@ class Place:
     changes: Changes
     #: Set where an index leads to them: then only they are walked through.
     is_direct: bool = False
+    #: Which of them somebody is still to have, so that they are left to the later pass.
+    later: Which | None = None
     #: What is told of a row when it is exported.
     told: Sequence[str] = field(default=())
 
@@ -139,6 +143,13 @@ class Place:
     def within(self, person: Person, after: Key, end: Key) -> ColumnElement[bool]:
         """The person's rows of a slice."""
         return and_(self._after(after), row(*self.key) <= _row(self.key, end), self.theirs(person))
+
+    def now(self, session: Session, person: Person, which: ColumnElement[bool]) -> tuple[ColumnElement[bool], int]:
+        """Those of some rows that are erased at once, and how many are left to the later pass."""
+        if self.later is None or person.is_last:
+            return which, 0
+        later = self.later(person)
+        return and_(which, ~later), Change(self.table, and_(which, later)).count(session)
 
     def count(self, session: Session, which: ColumnElement[bool], now: datetime) -> Counter[str]:
         """How many rows of which tables erasing these would be about."""

@@ -1,21 +1,31 @@
-"""The places of events that are about a person or name them, and of what was done with these events."""
+"""The places of events that are about a person or name them, and of what was done with these events.
+
+An event about something else that merely names the person goes to whoever is still to have it: it is left to the later
+pass until it has come to rest, and so is what is under way of it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select
 
 from events.attributes import lowest_id
+from infra.database.consumer_tables import Waiting
 from infra.database.inbox import SETTLED
 from infra.database.letters import CLOSED
 from infra.database.outbox import AT_ONCE
 from infra.database.personal import ERASED, Change, Person, Place, becomes, before, goes, named
-from infra.database.recovery_tables import DeadLetter, Resend
-from infra.database.tables import Effect, EventLog, Inbox, Outbox, table
+from infra.database.recovery_tables import DeadLetter, Resend, Unsettled
+from infra.database.tables import Effect, EventLog, Inbox, Outbox, Subscription, table
 
 _LOG, _OUTBOX = table(EventLog), table(Outbox)
 _INBOX, _EFFECT, _LETTER, _RESEND = table(Inbox), table(Effect), table(DeadLetter), table(Resend)
+_WAITING = table(Waiting)
+#: For looks from within a statement about one of the tables themselves.
+_ITS_LOG, _ITS_INBOX, _ITS_EFFECT, _ITS_LETTER = (each.alias() for each in (_LOG, _INBOX, _EFFECT, _LETTER))
+_CONSUMER, _ITS_WAITING = table(Subscription).alias(), _WAITING.alias()
+_ITS_RESEND, _UNSETTLED = _RESEND.alias(), table(Unsettled).alias()
 
 
 def _older(person: Person, event_id: Any) -> ColumnElement[bool]:
@@ -28,7 +38,7 @@ def _spares(person: Person, event_id: Any) -> ColumnElement[bool]:
 
 
 def of_events(which: ColumnElement[bool], now: datetime, *, is_mine: bool) -> list[Change]:
-    """What hangs on events of the log; those that only name the person go on to whoever is to have them."""
+    """What becomes of events of the log, and of what hangs on them; what is about others keeps its subject."""
     ids = select(_LOG.c.event_id).where(which)
     settled = _INBOX.c.state.in_(SETTLED)
     ends: dict[str, Any] = {
@@ -42,8 +52,35 @@ def of_events(which: ColumnElement[bool], now: datetime, *, is_mine: bool) -> li
         Change(_EFFECT, _EFFECT.c.event_id.in_(ids), _effect()),
         Change(_LETTER, _LETTER.c.event_id.in_(ids) & (_LETTER.c.state != ERASED), _letter(now)),
         Change(_RESEND, _RESEND.c.event_id.in_(ids)),
-        Change(_LOG, which, {"body": "", "subject": None, "erased_at": now}),
+        *([] if is_mine else [Change(_WAITING, _WAITING.c.event_id.in_(ids))]),
+        Change(_LOG, which, {"body": "", "erased_at": now, **({"subject": None} if is_mine else {})}),
     ]
+
+
+def _is_under_way(_: Person) -> ColumnElement[bool]:
+    """Whether somebody is still to have an event of the log, or something of it is still to be done."""
+    event, position = _LOG.c.event_id, _LOG.c.position
+    by_event = (
+        (_ITS_INBOX, _ITS_INBOX.c.state.in_(("retrying", "committed"))),
+        (_ITS_EFFECT, _ITS_EFFECT.c.state.not_in(("sent", ERASED))),
+        (_ITS_LETTER, _ITS_LETTER.c.state.not_in(CLOSED)),
+    )
+    by_consumer = (  # by way of the consumers, which indices lead from
+        (_UNSETTLED, _UNSETTLED.c.position == position),
+        (_ITS_WAITING, _ITS_WAITING.c.position == position),
+        (_ITS_RESEND, _ITS_RESEND.c.event_id == event),
+    )
+    return or_(
+        *(exists().where(each.c.event_id == event, is_open) for each, is_open in by_event),
+        exists().where(_CONSUMER.c.scanned < position, _CONSUMER.c.retiring_since.is_(None)),
+        *(exists().where(each.c.consumer == _CONSUMER.c.consumer, is_it) for each, is_it in by_consumer),
+    )
+
+
+def _is_of_others(person: Person, event_id: Any) -> ColumnElement[bool]:
+    """Whether an event is in the log as one about something else."""
+    others = func.coalesce(_ITS_LOG.c.subject, "") != person.id
+    return exists().where(_ITS_LOG.c.event_id == event_id, _ITS_LOG.c.erased_at.is_(None), others)
 
 
 def _effect() -> dict[str, Any]:
@@ -114,17 +151,26 @@ _MENTIONS = Place(
     [_LOG.c.position],
     _mentions,
     lambda which, now: of_events(which, now, is_mine=False),
+    later=_is_under_way,
     told=("position", "published_at", "body"),
 )
 _OUTGOING = Place(
     _OUTBOX, [_OUTBOX.c.sequence], _outbox, goes(_OUTBOX), told=("sequence", "added_at", "available_at", "body")
 )
-_RESENT = Place(_RESEND, [_RESEND.c.sequence], _resends, goes(_RESEND), told=("consumer", "added_at", "body"))
+_RESENT = Place(
+    _RESEND,
+    [_RESEND.c.sequence],
+    _resends,
+    goes(_RESEND),
+    later=lambda person: _is_of_others(person, _RESEND.c.event_id),
+    told=("consumer", "added_at", "body"),
+)
 _GIVEN_UP = Place(
     _LETTER,
     [_LETTER.c.id],
     _letters,
     lambda which, now: [Change(_LETTER, and_(which, _LETTER.c.body != b""), _letter(now))],
+    later=lambda person: and_(_LETTER.c.state.not_in(CLOSED), _is_of_others(person, _LETTER.c.event_id)),
     told=("id", "consumer", "reason", "error", "attempts", "first_failed_at", "last_failed_at", "state", "body"),
 )
 _DONE = Place(
@@ -132,6 +178,7 @@ _DONE = Place(
     [_EFFECT.c.event_id, _EFFECT.c.consumer, _EFFECT.c.ordinal],
     _effects,
     lambda which, _: [Change(_EFFECT, which, _effect())],
+    later=lambda person: and_(_EFFECT.c.state.not_in(("sent", ERASED)), _is_of_others(person, _EFFECT.c.event_id)),
     told=("event_id", "consumer", "kind", "arguments", "state", "sent_at"),
 )
 _ENTRIES = Place(

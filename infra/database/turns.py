@@ -134,7 +134,9 @@ def _place(condition: ColumnElement[bool]) -> Any:
 _PLACE = _place(_LOG.c.event_id == bindparam("event"))
 _PLACE_AT = _place(_LOG.c.position == bindparam("position", type_=BIG))
 _IS_ANNOUNCED = select(_OUTBOX.c.sequence).where(_OUTBOX.c.event_id == bindparam("event"))
-_RANGE = (_LOG.c.subject == _SUBJECT, _LOG.c.position > _AFTER, _LOG.c.position < _BEFORE)
+#: Nobody is to have what was erased, so nobody waits for it.
+_IS_THERE = _LOG.c.erased_at.is_(None)
+_RANGE = (_LOG.c.subject == _SUBJECT, _LOG.c.position > _AFTER, _LOG.c.position < _BEFORE, _IS_THERE)
 _OF_TYPES = _LOG.c.type.in_(bindparam("types", expanding=True))
 
 
@@ -168,6 +170,7 @@ def _left(*conditions: ColumnElement[bool]) -> Any:
             _UNSETTLED.c.position < _BEFORE,
             func.coalesce(_LOG.c.subject, "") == _SUBJECT,  # no index of the log is to be chosen
             _is_open(_LOG.c.event_id),
+            _IS_THERE,
             *conditions,
         )
     )
@@ -181,7 +184,7 @@ _REPLAYED = (
         _LETTER.join(_LOG, _LOG.c.event_id == _LETTER.c.event_id).outerjoin(_INBOX, _mine(_LOG.c.event_id))
     )
     .where(
-        *_OF_REPLAYS, _LETTER.c.subject == _SUBJECT, _LOG.c.position < _BEFORE, _is_open(_LOG.c.event_id),
+        *_OF_REPLAYS, _LETTER.c.subject == _SUBJECT, _LOG.c.position < _BEFORE, _is_open(_LOG.c.event_id), _IS_THERE,
     )
 )  # fmt: skip
 
@@ -209,12 +212,7 @@ def first_open(session: Session, consumer: str, types: Sequence[str], one: Place
     All up to `floor` had ended before, by an earlier look. Events before the consumer's time do not count, unless they
     are sent to it now.
     """
-    query: dict[str, Any] = {
-        "who": consumer,
-        "subject": one.subject,
-        "before": one.position,
-        "scanned": one.scanned,
-    }
+    query: dict[str, Any] = {"who": consumer, "subject": one.subject, "before": one.position, "scanned": one.scanned}
     if EVERY_TYPE not in types:
         query["types"] = list(types)
     found = [_walk(session, query, max(one.since, floor))]

@@ -49,6 +49,8 @@ class Progress:
     place: int = 0
     after: list[Any] | None = None
     rows: Counter[str] = field(default_factory=Counter)
+    #: Rows that others are still to have, which wait for the later pass.
+    left: int = 0
     #: Id of the event that told others: it is over, and no address is needed any more.
     announced: str | None = None
 
@@ -56,7 +58,7 @@ class Progress:
     def read(cls, state: Mapping[str, Any]) -> "Progress":
         """What `written` made of one."""
         begun, rows = datetime.fromisoformat(state["begun_at"]), Counter(state["rows"])
-        return cls(begun, state["address"], state["place"], state["after"], rows, state["announced"])
+        return cls(begun, state["address"], state["place"], state["after"], rows, state["left"], state["announced"])
 
     def written(self) -> dict[str, Any]:
         """As JSON."""
@@ -66,6 +68,7 @@ class Progress:
             "place": self.place,
             "after": self.after,
             "rows": dict(self.rows),
+            "left": self.left,
             "announced": self.announced,
         }
 
@@ -152,7 +155,10 @@ class Erasing:
                 if end is None:
                     return
                 which = place.within(person, after, end)
-                found = place.count(session, which, progress.begun_at)
+                if found := place.count(session, which, progress.begun_at):
+                    which, left = place.now(session, person, which)
+                    found = place.count(session, which, progress.begun_at) if left else found
+                    progress.left += left
             after, progress.after = end, place.written(end)
             if found:
                 progress.rows += found

@@ -21,9 +21,9 @@ def finish(database: Database, store: Store, state_dir: Path, now: datetime) -> 
         due = [found for subject in erasures.due(session, now) if (found := erasures.find(session, subject))]
     for one in due:
         assert one.subject is not None
-        person = Person(one.subject, spared=[one.announced] if one.announced else [], kind=KIND)
+        person = Person(one.subject, spared=[one.announced] if one.announced else [], kind=KIND, is_last=True)
         again = Erasing(database, store, person, step=lambda _: database.transaction(), tell=lambda _, __: None)
-        progress = Progress(now)
+        progress = Progress(one.begun_at, one.address)
         again.erase(progress)
         drafts.remove(state_dir, progress.about(person))
         again.end()

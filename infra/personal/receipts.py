@@ -10,6 +10,7 @@ STAYS = (
     "Messages of the broker stay in their queues until they are taken out, and are dropped then: no handler gets them.",
     "The event log keeps the place, the type and the time of each event, and its id.",
     "The event that tells others of the erasure holds the id; it goes with the old rows of the event log.",
+    "Events about something else that name them, and that others are still to be given, go with the later look.",
     "Backups, and logs of programs elsewhere, are beyond this.",
 )
 
