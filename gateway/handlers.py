@@ -21,7 +21,7 @@ from gateway.problems import (
     unnamed,
 )
 from infra import errors
-from infra.errors import DatabaseUnavailable, NotKnown, NotPossible
+from infra.errors import DatabaseUnavailable, NotKnown, NotNow, NotPossible
 from infra.fitting import DoesNotFit
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -68,6 +68,11 @@ async def not_possible(_: Request, error: NotPossible) -> Response:
     return Conflict(str(error)).response()
 
 
+async def not_now(_: Request, error: NotNow) -> Response:
+    """An operator asked for what can be done in a moment."""
+    return Unavailable(str(error), headers={"Retry-After": "1"}).response()
+
+
 async def does_not_fit(_: Request, error: DoesNotFit) -> Response:
     """The type and the data of an event in the body do not go together."""
     found = [{"loc": ("body", *place), "type": kind, "msg": text} for place, kind, text in error.errors]
@@ -82,6 +87,7 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     NotKnown: not_known,
     errors.Gone: gone,
     NotPossible: not_possible,
+    NotNow: not_now,
     DoesNotFit: does_not_fit,
 }
 

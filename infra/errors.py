@@ -22,6 +22,7 @@
     │   ├── UnfitResult               what a job's function gave is not what its kind says
     │   └── NoSuchJob                 a message asks for a job that is not there
     ├── NotPossible                   an operator asked for what the present state does not allow
+    ├── NotNow                        what an operator asked for has to wait a moment, and nobody waits for it here
     └── EffectError                   an effect that did not happen
         ├── EffectRefused             refused for good: a further try is useless
         └── EffectFailed              failed for now: a further try may help
@@ -118,6 +119,10 @@ class NoSuchJob(Hopeless):
 
 class NotPossible(TidingsError):
     """The present state does not allow what an operator asked for."""
+
+
+class NotNow(TidingsError):
+    """What an operator asked for cannot be done while something else is under way, which is over soon: ask again."""
 
 
 class EffectError(TidingsError):

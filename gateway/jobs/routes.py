@@ -1,5 +1,9 @@
 """`/jobs`: heavy work that is asked for, watched, and called off; `/job-kinds`: what there is to ask for."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request
@@ -20,6 +24,7 @@ from gateway.security import operator_router
 from gateway.writing import write
 from infra import metrics
 from infra.database.engine import Database
+from infra.errors import NotNow
 from infra.jobs import cancelling, finding, starting, views
 from infra.jobs.finding import Filter, KindView, Stored
 from infra.jobs.views import JobView
@@ -113,7 +118,7 @@ async def cancel(
 ) -> Response:
     """Call a job off: at once while it waits; one that runs ends at its next look (`cancelling`)."""
     said = {"source": _SOURCE, "who": who, "why": why or ""}
-    stored = await write(database, lambda session: cancelling.cancel(session, id, **said))
+    stored = await _when_free(partial(write, database, lambda session: cancelling.cancel(session, id, **said)))
     return Response(views.as_json(stored), media_type="application/json")
 
 
@@ -130,6 +135,14 @@ def kinds(wanted: Annotated[KindFilter, Query()], database: Db) -> Response:
 def _find(database: Database, job_id: str) -> Stored:
     with database.reading() as session:
         return finding.find(session, job_id)
+
+
+async def _when_free(look: Callable[[], Awaitable[Stored]]) -> Stored:
+    for _ in range(cancelling.LOOKS - 1):
+        with suppress(NotNow):
+            return await look()
+        await asyncio.sleep(cancelling.PAUSE)
+    return await look()
 
 
 def _open(error: starting.AlreadyOpen) -> JobOpen:

@@ -35,7 +35,9 @@ _TOLD = (
 _TAKE_WAITING = (
     update(_JOB).where(*_THIS, _JOB.c.state == "queued", _JOB.c.cancelled_at.is_(None)).values(_TAKEN).returning(*_TOLD)
 )
-_LOOK = select(_JOB).where(*_THIS).with_for_update()
+#: One that is locked is passed over: its worker may be in a `step`, and this transaction has others' work in it.
+_LOOK = select(_JOB).where(*_THIS).with_for_update(skip_locked=True)
+_HOLDER = select(_JOB.c.owner, _JOB.c.busy_until).where(*_THIS)
 _TAKE = update(_JOB).where(*_THIS).values(_TAKEN).returning(*_TOLD)
 _TAKE_ANEW = _TAKE.values(worked=0.0)
 _TAKE_FROM_THE_START = _TAKE.values(
@@ -108,7 +110,7 @@ def begin(session: Session, request: Request, owner: str, lease: timedelta = LEA
     if row is None:
         found = session.connection().execute(_LOOK, values).one_or_none()
         if found is None:
-            raise NoSuchJob(f"There is no job {request.job_id}: it was removed, or never was.")
+            return _locked(session, request, values, now)
         way = _way(session, request, found, owner, now)
         if isinstance(way, Over | Held):
             return way
@@ -125,6 +127,19 @@ def begin(session: Session, request: Request, owner: str, lease: timedelta = LEA
         progress_text=row.progress_text,
         is_cancelled=row.cancelled_at is not None,
     )
+
+
+def _locked(session: Session, request: Request, values: dict[str, Any], now: datetime) -> Held:
+    """Somebody is about to change it: a worker who is gone for an instant yet, one who lives for as long as it likes.
+
+    Raises:
+        NoSuchJob: there is no such job.
+    """
+    job = session.connection().execute(_HOLDER, values).one_or_none()
+    if job is None:
+        raise NoSuchJob(f"There is no job {request.job_id}: it was removed, or never was.")
+    is_free = job.busy_until is None or is_gone(job.owner)
+    return Held(0.0 if is_free else (job.busy_until - now).total_seconds())
 
 
 def _way(session: Session, request: Request, job: Row[Any], owner: str, now: datetime) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import JSON, bindparam, case, null, update
+from sqlalchemy import JSON, ColumnElement, FromClause, bindparam, case, null, select, update
 from sqlmodel import Session
 
 from infra.database.job_begins import LEASE, Run
@@ -19,13 +19,25 @@ from infra.errors import LeaseLost
 
 _JOB = table(Job)
 _NOW = bindparam("now", type_=UtcDateTime)
-_MINE = (_JOB.c.id == bindparam("job"), _JOB.c.owner == bindparam("me"), _JOB.c.state == "running")
-_BEAT = (
+
+
+def _held(job: FromClause) -> tuple[ColumnElement[bool], ...]:
+    return job.c.id == bindparam("job"), job.c.owner == bindparam("me"), job.c.state == "running"
+
+
+_MINE = _held(_JOB)
+_KEEP = (
     update(_JOB).where(*_MINE).values(busy_until=bindparam("until", type_=UtcDateTime)).returning(_JOB.c.cancelled_at)
 )
+_SEEN = _JOB.alias("seen")
+#: One that somebody has locked (its own `step`, say) is passed over: all jobs of the process have this one thread.
+_BEAT = _KEEP.where(
+    _JOB.c.id == select(_SEEN.c.id).where(*_held(_SEEN)).with_for_update(skip_locked=True).scalar_subquery()
+)
+_IS_MINE = select(_JOB.c.cancelled_at).where(*_MINE)
 _FAR = {"progress": bindparam("done"), "progress_text": bindparam("text"), "updated_at": _NOW}
 _BEAT_WITH_PROGRESS = _BEAT.values(_FAR)
-_CHECKPOINT = _BEAT.values(
+_CHECKPOINT = _KEEP.values(
     **_FAR, checkpoint=bindparam("at", type_=JSON), checkpoint_at=_NOW, effects=bindparam("intended")
 )
 _WORKED = _JOB.c.worked + bindparam("seconds")
@@ -85,14 +97,25 @@ class Beat:
     far: Far | None
 
 
-def beat(session: Session, beats: Sequence[Beat], lease: timedelta = LEASE) -> dict[str, bool]:
-    """Keep these for a while longer; gives those that are still their worker's, and whether each is to be cancelled."""
-    kept = {}
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A job that is still its worker's."""
+
+    is_cancelled: bool
+    #: False: it was locked, so the next sign of life says it again.
+    is_written: bool
+
+
+def beat(session: Session, beats: Sequence[Beat], lease: timedelta = LEASE) -> dict[str, Kept]:
+    """Keep these for a while longer; gives those that are still their worker's."""
+    kept, connection = {}, session.connection()
     for one in beats:
         statement, far = (_BEAT, {}) if one.far is None else (_BEAT_WITH_PROGRESS, _far(one.far))
-        row = session.connection().execute(statement, {**_mine(one.job_id, one.owner, lease), **far}).one_or_none()
+        values = {**_mine(one.job_id, one.owner, lease), **far}
+        written = connection.execute(statement, values).one_or_none()
+        row = written or connection.execute(_IS_MINE, values).one_or_none()
         if row is not None:
-            kept[one.job_id] = row.cancelled_at is not None
+            kept[one.job_id] = Kept(row.cancelled_at is not None, written is not None)
     return kept
 
 

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from infra.database.job_tables import OPEN, Job, JobFile
 from infra.database.tables import Subscription, UtcDateTime, table
+from infra.errors import NotNow
 
 _JOB, _FILE, _SUBSCRIPTION = table(Job), table(JobFile), table(Subscription)
 _THIS = _JOB.c.id == bindparam("job")
@@ -38,6 +39,7 @@ _FILES_OF = (
 )
 _SAME = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN))
 _EXISTS = select(_JOB.c.id).where(_THIS)
+_LOCK = _EXISTS.with_for_update(skip_locked=True)
 _NOW: Any = bindparam("now", type_=UtcDateTime)
 #: One whose lease is over is nobody's: its worker has died, and the next one may be long in coming.
 _RUNS = and_(_JOB.c.state == "running", _JOB.c.busy_until.is_not(None), _JOB.c.busy_until > _NOW)
@@ -150,7 +152,13 @@ def page(session: Session, wanted: Filter, *, before: str | None = None, limit: 
 
 
 def cancel(session: Session, job_id: str, why: str) -> bool:
-    """Call one off: at once if nobody works on it, else its worker is to see it; False when there is nothing to do."""
+    """Call one off: at once if nobody works on it, else its worker is to see it; False when there is nothing to do.
+
+    Raises:
+        NotNow: it is locked, by its `step` perhaps; whoever waited would have all that share this transaction wait.
+    """
+    if session.connection().execute(_LOCK, {"job": job_id}).first() is None and exists(session, job_id):
+        raise NotNow("This job is in the middle of a step, and cannot be told before that is through: try again.")
     values = {"job": job_id, "now": datetime.now(UTC), "why": why}
     return bool(session.connection().execute(_CANCEL, values).rowcount)
 

@@ -81,9 +81,11 @@ class Beating:
             _log.warning("signs of life not written", jobs=len(beats), error=type(error).__name__)
             return
         for pulse in pulses:
-            pulse.is_lost = pulse.job_id not in kept
-            pulse.is_cancelled |= kept.get(pulse.job_id, False)
-            pulse.written = far[pulse]
+            told = kept.get(pulse.job_id)
+            pulse.is_lost = told is None
+            if told is not None:
+                pulse.is_cancelled |= told.is_cancelled
+                pulse.written = far[pulse] if told.is_written else pulse.written
 
 
 def _news(pulse: Pulse, far: Far) -> Far | None:

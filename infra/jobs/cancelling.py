@@ -10,6 +10,8 @@ from infra.jobs.views import is_over
 
 #: `action` in the audit.
 CANCEL = "job.cancel"
+#: How often one that is locked is worth a further look, and the seconds before it: no sign of life takes that long.
+LOOKS, PAUSE = 5, 0.1
 
 
 def cancel(session: Session, job_id: str, *, source: str, who: str, why: str) -> Stored:
@@ -18,6 +20,7 @@ def cancel(session: Session, job_id: str, *, source: str, who: str, why: str) ->
     Raises:
         NotKnown: there is none with this id.
         NotPossible: it has ended in another way.
+        NotNow: somebody has it locked: a sign of life for an instant, and a `step` for as long as it takes.
     """
     changed = jobs.cancel(session, job_id, f"Cancelled by {who}{f': {why}' if why else ''}.")
     found = finding.find(session, job_id)

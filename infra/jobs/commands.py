@@ -9,13 +9,13 @@ import typer
 from pydantic import BaseModel
 
 from infra import commands
-from infra.commands import output
+from infra.commands import output, watching
 from infra.commands.arguments import After, Id, Json, Limit, MaybeWhy, data, moment, text
 from infra.commands.opened import opened, who
 from infra.commands.output import Columns
 from infra.commands.watching import Look, watch
 from infra.database.engine import Database
-from infra.errors import NotKnown
+from infra.errors import NotKnown, NotNow
 from infra.jobs import cancelling, fetching, finding, spelling, starting, storing
 from infra.jobs.finding import Filter, KindView
 from infra.jobs.views import JobState, JobView, as_dict, is_over
@@ -111,8 +111,7 @@ def run(  # noqa: PLR0913  # each is an option
 def cancel(id: Id, wait: Wait = False, why: MaybeWhy = None, as_json: Json = False) -> int:  # noqa: A002  # as above
     """Cancel a job: at once if it waits; one that is worked on ends at its next look."""
     with opened() as database:
-        with database.transaction() as session:
-            cancelling.cancel(session, id, source=SOURCE, who=who(), why=why or "")
+        _cancel(database, id, why or "")
         if wait:
             return _follow(database, id, as_json=as_json, well="cancelled")
         view = _found(database, id)
@@ -161,6 +160,18 @@ def _named(known: Sequence[KindView], kind: str) -> KindView:
             return each
     names = ", ".join(each.name for each in known) or "none: is a consumers program with one declared?"
     raise NotKnown(f"No kind of jobs has the name {kind!r}; there are {names}.")
+
+
+def _cancel(database: Database, job_id: str, why: str) -> None:
+    for look in range(1, cancelling.LOOKS + 1):
+        try:
+            with database.transaction() as session:
+                cancelling.cancel(session, job_id, source=SOURCE, who=who(), why=why)
+            return
+        except NotNow:
+            if look == cancelling.LOOKS:
+                raise
+        watching.pause(cancelling.PAUSE)
 
 
 def _follow(database: Database, job_id: str, *, as_json: bool, well: JobState = "succeeded") -> int:

@@ -138,11 +138,12 @@ def _other(session: Session, offered: Offered, new: NewJob) -> str | None:
         AlreadyOpen: its kind refuses a second one.
     """
     for _ in range(_TRIES):
-        if jobs.add(session, new):
+        # Looked for first: on PostgreSQL, who adds a second one waits until a `step` of the other one is through.
+        other = new.unique_key and jobs.open_one(session, new.kind, new.unique_key)
+        if not other and jobs.add(session, new):
             return None
         if jobs.exists(session, new.id):
             return new.id
-        other = new.unique_key and jobs.open_one(session, new.kind, new.unique_key)
         if other:
             if offered.unique == "join":
                 return other

@@ -287,23 +287,6 @@ def test_one_that_runs_is_to_see_it(operator: TestClient, database: Database) ->
     assert "cancelled" == operator.delete(f"/jobs/{job_id}").json()["state"]
 
 
-def test_one_whose_worker_has_died_is_cancelled_at_once_though_it_was_to_see_it(
-    operator: TestClient, database: Database
-) -> None:
-    """No other worker may come for hours: its kind is paused, say."""
-    for more in ({}, {"cancelled_at": datetime.now(UTC)}):
-        job_id = ask(operator).json()["id"]
-        change(database, job_id, state="running", busy_until=datetime.now(UTC) - timedelta(seconds=1), **more)
-        assert "cancelled" == operator.delete(f"/jobs/{job_id}").json()["state"]
-
-
-@one_database
-def test_one_that_an_erasure_cancelled_is_cancelled(operator: TestClient, database: Database) -> None:
-    job_id = ask(operator).json()["id"]
-    change(database, job_id, state="cancelled", cancelled_at=None)
-    assert (200, "cancelled") == ((answer := operator.delete(f"/jobs/{job_id}")).status_code, answer.json()["state"])
-
-
 @one_database
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
 def test_one_that_has_ended_otherwise_cannot_be_cancelled(operator: TestClient, database: Database, state: str) -> None:

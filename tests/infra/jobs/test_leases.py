@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from events.clock import DayEnded
+from infra.database import job_runs
 from infra.database.engine import Database
+from infra.database.job_runs import Beat, Far, Kept
 from infra.database.job_tables import JobFile
 from infra.database.tables import Activity, Effect, Outbox, table
 from infra.jobs.handlers import Job, Stopped
@@ -90,6 +92,32 @@ def test_who_lost_its_lease_learns_it_and_leaves_no_trace(database: Database, wo
     row = row_of(database, asked)
     assert ("succeeded", other.running.owner, 0) == (row.state, row.owner, count(database, OUTBOX))
     assert (3, [], [0, 1, 2]) == (count(database, ACTIVITY), numbers(worker), numbers(other))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_step_keeps_no_sign_of_life_and_no_copy_of_its_message_waiting(
+    database: Database, worker: Worker, tmp_path: Path
+) -> None:
+    """They have the process's one writer, so nobody else would write meanwhile."""
+    other = Worker(database, tmp_path)
+    found: list[Any] = []
+
+    def handle(parameters: Steps, job: Job) -> None:
+        row = row_of(database, asked)
+        beats = [Beat(row.id, row.owner, Far(0.5)), Beat(row.id, "another", None)]
+        with job.step(1):
+            found.append(other.deliver(kind, asked, redelivered=True))
+            found.append(database.run(lambda session: job_runs.beat(session, beats[:1])))
+        found.append(database.run(lambda session: job_runs.beat(session, beats[:1])))
+        found.append(database.run(lambda session: job_runs.beat(session, beats[1:])))
+
+    worker.make(interval=60.0)
+    with kind_of_jobs(handle) as kind:
+        asked = ask(database)
+        assert Done() == worker.deliver(kind, asked)
+    job_id = row_of(database, asked).id
+    later = ComeBack(30, "Another worker has this job.")
+    assert [later, {job_id: Kept(False, False)}, {job_id: Kept(False, True)}, {}] == found
 
 
 def test_the_mails_of_a_step_are_nobodys_by_the_clock_of_any_machine(
