@@ -20,11 +20,10 @@ from infra.database.tables import Activity, table
 from infra.delivery import Deliveries
 from infra.effects import Intent
 from infra.failing import Failing
-from infra.jobs import handlers
+from infra.jobs import handlers, storing
 from infra.jobs.kinds import Runner, job
 from infra.jobs.results import Results
 from infra.jobs.running import Running
-from infra.jobs.storing import Folder
 from infra.outcomes import Incoming, Outcome
 from infra.settings import Settings, load
 from infra.subscriptions import Subscription, forget, recorded
@@ -101,7 +100,7 @@ class Worker:
 
     def make(self, **options: Any) -> None:
         """As if the process were a new one."""
-        store = Folder(self.folder)
+        store = storing.store(self.folder.as_uri())
         options = {"interval": 0.01, "is_stopping": lambda: self.is_stopping, **options}
         self.running = Running(self.database, lambda job_id: Results(store, job_id, timedelta(days=7)), **options)
         self.deliveries = Deliveries(

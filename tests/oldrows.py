@@ -24,7 +24,7 @@ from infra.database.tables import (
     Subscription,
     table,
 )
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Store
 from infra.retention import FOREVER, Retention
 from infra.subscriptions import EVERY_TYPE
 from infra.subscriptions import Subscription as Recorded
@@ -63,7 +63,7 @@ class Rows:
 
     database: Database
     #: Where the files of jobs are, if there are any.
-    store: Folder | None = None
+    store: Store | None = None
 
     def insert(self, model: Any, *rows: dict[str, Any]) -> None:
         with self.database.transaction() as session:

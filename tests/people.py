@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from events.clock import due_id
 from infra.database.engine import Database
 from infra.database.personal import Person, kind_of
-from infra.jobs.storing import Folder, new_key
+from infra.jobs.storing import Folder, Store, WithSmall, new_key
 from infra.personal.classified import TABLES
 from infra.personal.erasing import Erasing, Progress
 
@@ -90,7 +90,7 @@ def everything(database: Database) -> dict[str, str]:
         return {name: repr([tuple(row) for row in run(select(tables[name]))]) for name in TABLES if name != "erasure"}
 
 
-def file_of(store: Folder, job: str, content: bytes) -> str:
+def file_of(store: Store, job: str, content: bytes) -> str:
     """A file in the store; gives its key."""
     key = new_key(job)
     with store.put(key) as file:
@@ -107,7 +107,7 @@ def erased(database: Database, folder: Path, person: Person, progress: Progress 
             yield session
 
     progress = progress or Progress(datetime.now(UTC), person.address)
-    erasing = Erasing(database, Folder(folder), person, step=step, tell=lambda _, __: None)
+    erasing = Erasing(database, WithSmall(Folder(folder)), person, step=step, tell=lambda _, __: None)
     erasing.begin(progress)
     erasing.erase(progress)
     return progress

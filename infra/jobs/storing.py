@@ -50,7 +50,7 @@ def new_key(job_id: str) -> str:
 
 
 def key_with(job_id: str, content: bytes) -> str:
-    """A key that no file has, with its content in it: any store opens it, and has nothing to keep or to remove."""
+    """A key that no file has, with its content in it: no store has anything to keep or to remove. See `WithSmall`."""
     return f"{new_key(job_id)}{_WITH}{b64encode(content).decode()}"
 
 
@@ -59,7 +59,7 @@ def job_of(key: str) -> str:
     return key.partition("/")[2][:36]
 
 
-def store(url: str) -> "Folder":
+def store(url: str) -> Store:
     """The store at this URL; nothing is touched before its first use.
 
     Raises:
@@ -68,7 +68,32 @@ def store(url: str) -> "Folder":
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
         raise ConfigurationError("TIDINGS_RESULTS_URL: use file:///folder; nothing else can keep results yet.")
-    return Folder(Path(unquote(parts.path)))
+    return WithSmall(Folder(Path(unquote(parts.path))))
+
+
+class WithSmall:
+    """A store, and beside it what is so small that its key holds it, which that store never sees."""
+
+    def __init__(self, others: Store) -> None:
+        self._others = others
+
+    def put(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Write a file; what is small needs none."""
+        return self._others.put(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open either."""
+        _, is_small, content = key.partition(_WITH)
+        return io.BytesIO(b64decode(content)) if is_small else self._others.open(key)
+
+    def remove(self, key: str) -> None:
+        """Remove a file; what is small goes with its key."""
+        if _WITH not in key:
+            self._others.remove(key)
+
+    def keys(self, before: datetime) -> Iterator[str]:
+        """Of files: what is small is only where it is counted."""
+        return self._others.keys(before)
 
 
 class Folder:
@@ -96,8 +121,6 @@ class Folder:
 
     def open(self, key: str) -> BinaryIO:
         """Open it for reading."""
-        if _WITH in key:
-            return io.BytesIO(b64decode(key.partition(_WITH)[2]))
         try:
             return self._path(key).open("rb")
         except FileNotFoundError:
@@ -105,8 +128,7 @@ class Folder:
 
     def remove(self, key: str) -> None:
         """Remove it."""
-        if _WITH not in key:
-            self._path(key).unlink(missing_ok=True)
+        self._path(key).unlink(missing_ok=True)
 
     def keys(self, before: datetime) -> Iterator[str]:
         """By day, the oldest first; on the way the folders of days that are over and empty are removed."""

@@ -22,7 +22,7 @@ from infra.database.engine import Database, connect
 from infra.database.migrations import migrate
 from infra.database.personal import Person
 from infra.database.tables import Activity, EventLog, Inbox, table
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.personal.erasing import Erasing, Progress
 from tests.bench.figures import percentile
 from tests.postgres import Postgres
@@ -100,7 +100,7 @@ def _measured(database: Database, folder: Path, person: Person) -> dict[str, Any
     writer.start()
     began = time.monotonic()
     progress = Progress(datetime.now(UTC), person.address)
-    erasing = Erasing(database, Folder(folder), person, step=step, tell=lambda _, __: None)
+    erasing = Erasing(database, WithSmall(Folder(folder)), person, step=step, tell=lambda _, __: None)
     erasing.begin(progress)
     erasing.erase(progress)
     seconds = time.monotonic() - began

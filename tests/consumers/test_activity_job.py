@@ -16,7 +16,7 @@ from infra.database import job_files
 from infra.database.engine import Database
 from infra.effects import Intent
 from infra.jobs.attaching import Attachments
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.mail import Mailer, Templates
 from infra.outcomes import ComeBack, Done, Park
 from infra.subscriptions import Subscription, recorded
@@ -45,7 +45,7 @@ class Mailing(Worker):
             found = job_files.of(session, job_id)
         contents = {}
         for file in found:
-            with Folder(self.folder).open(str(file.key)) as content:
+            with WithSmall(Folder(self.folder)).open(str(file.key)) as content:
                 contents[file.name] = content.read()
         return contents
 
@@ -53,7 +53,7 @@ class Mailing(Worker):
 @pytest.fixture
 def worker(database: Database, tmp_path: Path, mailbox: Mailbox) -> Iterator[Mailing]:
     folder = tmp_path / "results"
-    fetch = Attachments(database, Folder(folder)).fetch
+    fetch = Attachments(database, WithSmall(Folder(folder))).fetch
     mailer = Mailer(mailbox.url, sender="t@example.org", templates=Templates(consumers.TEMPLATES), fetch=fetch)
     made = Mailing(database, folder, mailer=mailer)
     yield made

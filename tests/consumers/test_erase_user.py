@@ -20,7 +20,7 @@ from infra.database.job_tables import Job, JobFile
 from infra.database.leases import Holding
 from infra.database.personal import Person
 from infra.database.tables import EventLog, Outbox, User, table
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.outcomes import Done, Incoming, Park
 from infra.personal.erasing import AGAIN, KIND
 from infra.personal.finishing import finish
@@ -82,7 +82,7 @@ def receipt(town: Town, envelope: Envelope) -> dict[str, Any]:
     with town.database.reading() as session:
         file = table(JobFile)
         key = session.connection().execute(select(file.c.key).where(file.c.job_id == job)).scalar_one()
-    with Folder(town.folder).open(key) as content:
+    with WithSmall(Folder(town.folder)).open(key) as content:
         said: dict[str, Any] = json.load(content)
     return said
 
@@ -176,7 +176,7 @@ def test_six_hours_later_even_the_request_forgets_whom_it_was_about(town: Town, 
     with town.database.transaction() as session:
         outbox.add(session, late)  # a handler that was under way
     publish(town.database)
-    store = Folder(town.folder)
+    store = WithSmall(Folder(town.folder))
     assert [] == list(finish(town.database, store, town.folder, datetime.now(UTC)))
     assert 1 == len(list(finish(town.database, store, town.folder, datetime.now(UTC) + AGAIN + timedelta(minutes=1))))
     assert {"event_log"} == naming(town.database)
@@ -199,12 +199,12 @@ def test_one_that_has_not_ended_is_not_looked_at_again(town: Town, kind: Subscri
     town.make(is_stopping=lambda: next(looks) > 4)
     assert not isinstance(town.deliver(kind, envelope), Done)
     later = datetime.now(UTC) + AGAIN + timedelta(minutes=1)
-    assert [] == list(finish(town.database, Folder(town.folder), town.folder, later))
+    assert [] == list(finish(town.database, WithSmall(Folder(town.folder)), town.folder, later))
     town.make()
     assert Done() == town.deliver(kind, envelope, redelivered=True)
     assert "succeeded" == row_of(town.database, envelope).state
     later = datetime.now(UTC) + AGAIN
-    assert 1 == len(list(finish(town.database, Folder(town.folder), town.folder, later)))
+    assert 1 == len(list(finish(town.database, WithSmall(Folder(town.folder)), town.folder, later)))
 
 
 def test_asked_for_again_after_one_that_was_cancelled_it_still_finds_them_by_their_address(

@@ -16,7 +16,7 @@ from infra.database.engine import Database
 from infra.database.job_tables import JobFile
 from infra.database.personal import Person
 from infra.database.tables import table
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.outcomes import Done, Park
 from infra.personal.exporting import PARTS
 from infra.settings import Settings
@@ -58,7 +58,7 @@ def exported(town: Town, envelope: Envelope) -> dict[str, Any]:
         of_it = select(file).where(file.c.job_id == row_of(town.database, envelope).id)
         (row,) = session.connection().execute(of_it).all()
     assert "application/json" == row.media_type
-    with Folder(town.folder).open(row.key) as content:
+    with WithSmall(Folder(town.folder)).open(row.key) as content:
         said: dict[str, Any] = json.load(content)
     return said
 

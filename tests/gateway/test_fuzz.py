@@ -19,6 +19,7 @@ from infra.database import schedules
 from infra.database.engine import Database
 from infra.database.schedules import Definition
 from infra.jobs.storing import Folder
+from infra.settings import Settings
 from tests import given_up, kinds
 from tests.gateway.conftest import TOKEN
 from tests.madejobs import Jobs
@@ -118,11 +119,11 @@ class Fuzz:
 
 
 @pytest.fixture
-def fuzz(app: FastAPI) -> Iterator[Fuzz]:
+def fuzz(app: FastAPI, settings: Settings) -> Iterator[Fuzz]:
     app.state.watching.end()  # a stream says where its job stands, and need not be waited for
     with WebServer(app) as server:
         fuzz = Fuzz(app, server.port)
-        fuzz.results = app.state.results
+        fuzz.results = Folder(settings.state_dir / "results")
         yield fuzz
         fuzz.close()
 

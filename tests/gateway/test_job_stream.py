@@ -59,7 +59,7 @@ def watched(port: int, job_id: str, **headers: str) -> Iterator[Client]:
 
 @pytest.fixture
 def jobs(database: Database, settings: Settings) -> Jobs:
-    return Jobs(database, storing.store(settings.results))
+    return Jobs(database, storing.Folder(settings.state_dir / "results"))
 
 
 @pytest.fixture

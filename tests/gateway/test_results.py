@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 from infra.database.engine import Database
 from infra.database.job_tables import JobFile
 from infra.database.tables import table
-from infra.jobs import storing
 from infra.jobs.storing import Folder
 from infra.settings import Settings
 from tests.gateway.conftest import TOKEN
@@ -28,7 +27,7 @@ DIGITS = ("digits.txt", "text/plain", b"0123456789")
 
 @pytest.fixture
 def folder(settings: Settings) -> Folder:
-    return storing.store(settings.results)
+    return Folder(settings.state_dir / "results")
 
 
 @pytest.fixture

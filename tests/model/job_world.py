@@ -27,7 +27,7 @@ from infra.jobs.kinds import Runner, job
 from infra.jobs.reconciling import Reconciling
 from infra.jobs.results import Results
 from infra.jobs.running import Running
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.retrying import Retry
 from infra.subscriptions import Subscription, forget, recorded
 from tests.model.broker import Item
@@ -122,7 +122,7 @@ class JobWorld(World):
     # What happens.
 
     def deliveries(self, database: Database) -> Deliveries:
-        store = Folder(self._folder)
+        store = WithSmall(Folder(self._folder))
         running = Running(
             database,
             lambda job_id: Results(store, job_id, timedelta(days=7)),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.retention import FOREVER
 from tests.madejobs import Jobs
 from tests.oldrows import CONSUMER, DAY, KEPT, MINUTE, NOTHING_GOES, Rows, ago
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def rows(rows: Rows, folder: Folder) -> Rows:
-    rows.store = folder
+    rows.store = WithSmall(folder)
     return rows
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_removed_is_tried_again_and_holds_nothing_else_up(
     rows.activity(KEPT.activity + DAY)
     rows.store = Unwilling(jobs.folder.folder)
     assert {"activity": 1} == rows.clean().removed
-    rows.store = jobs.folder
+    rows.store = WithSmall(jobs.folder)
     assert {"job_file": 1} == rows.clean().removed
 
 

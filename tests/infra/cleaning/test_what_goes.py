@@ -220,8 +220,8 @@ def test_what_is_kept_for_ever_stays_all_but_what_belongs_to_nobody(rows: Rows) 
 
 def test_all_tables_are_cleaned_and_a_dry_run_counts_the_same(rows: Rows, tmp_path: Path) -> None:
     everything(rows, 900 * DAY)
-    rows.store = Folder(tmp_path / "results")
-    jobs = Jobs(rows.database, rows.store)
+    rows.store = folder = Folder(tmp_path / "results")
+    jobs = Jobs(rows.database, folder)
     jobs.made("cancelled", age=900 * DAY)
     jobs.stray(jobs.made("succeeded", ("a", "text/plain", b""), age=2 * DAY, kept=DAY), 2 * DAY)
     expected = dict.fromkeys(TABLES, 1)

@@ -255,8 +255,7 @@ def test_a_file_that_was_erased_is_not_said_to_have_expired(
 def test_a_file_that_the_store_does_not_have_is_told(run: Run, database: Database) -> None:
     job_id = made(run)
     give(database, job_id, "report.csv", "text/csv", b"day,count\n")
-    store = storing.store(load().results)
-    assert isinstance(store, Folder)
+    store = Folder(load().state_dir / "results")
     (key,) = store.keys(datetime.now(UTC) + timedelta(days=1))
     assert stat.S_IMODE((store.folder / key).stat().st_mode) == 0o600
     store.remove(key)

@@ -9,7 +9,7 @@ from infra.database import job_files
 from infra.database.engine import Database
 from infra.errors import DatabaseUnavailable
 from infra.jobs.handlers import Job
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.outcomes import ComeBack, Done, Hold, Park, RetryLater
 from tests.jobs import Steps, Worker, ask, change, kind_of_jobs, row_of
 
@@ -25,7 +25,7 @@ def contents(database: Database, job_id: str, folder: Path) -> dict[str, bytes]:
         files = job_files.of(session, job_id)
     found = {}
     for each in files:
-        with Folder(folder).open(str(each.key)) as opened:
+        with WithSmall(Folder(folder)).open(str(each.key)) as opened:
             found[each.name] = opened.read()
     return found
 

@@ -18,7 +18,7 @@ from infra.database.job_tables import JobFile
 from infra.errors import ConfigurationError, UnfitResult
 from infra.jobs.kinds import Kind, job
 from infra.jobs.results import Results
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.retention import FOREVER
 
 WEEK = timedelta(weeks=1)
@@ -45,7 +45,7 @@ def job_id() -> str:
 
 @pytest.fixture
 def results(folder: Folder, job_id: str) -> Results:
-    return Results(folder, job_id, WEEK)
+    return Results(WithSmall(folder), job_id, WEEK)
 
 
 def counted(database: Database, results: Results, now: datetime = NOW) -> None:
@@ -66,7 +66,7 @@ def files(database: Database, job_id: str) -> list[JobFile]:
 
 
 def content(folder: Folder, file: JobFile) -> bytes:
-    with folder.open(str(file.key)) as opened:
+    with WithSmall(folder).open(str(file.key)) as opened:
         return opened.read()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import ConfigurationError, NotStored
 from infra.jobs import storing
-from infra.jobs.storing import Folder
+from infra.jobs.storing import Folder, WithSmall
 from infra.settings import Settings, load
 
 DAY = timedelta(days=1)
@@ -46,10 +46,13 @@ def test_a_small_file_is_in_its_key_and_no_two_files_have_the_same(folder: Folde
     one, other = (storing.key_with(job, b"\x00hello") for _ in range(2))
     assert one != other
     assert job == storing.job_of(one)
-    folder.remove(one)
-    with folder.open(one) as file:
+    store = WithSmall(folder)
+    store.remove(one)
+    with store.open(one) as file:
         assert b"\x00hello" == file.read()
     assert [] == everything(folder)
+    with pytest.raises(ValueError, match="no key"):
+        folder.open(one)
 
 
 def test_nothing_is_there_before_the_block_ends_nor_after_one_that_fails(folder: Folder) -> None:
@@ -146,9 +149,14 @@ def test_a_file_is_copied_into_the_store(folder: Folder, tmp_path: Path) -> None
 
 
 def test_results_lie_in_the_state_folder_or_where_the_setting_says(tmp_path: Path) -> None:
-    unset = Settings(state_dir=tmp_path / "a b")
-    assert tmp_path / "a b" / "results" == storing.store(unset.results).folder
-    assert Path("/srv/r s") == storing.store(Settings(results_url="file:///srv/r%20s").results).folder
+    key = storing.new_key(str(uuid4()))
+    for settings, folder in (
+        (Settings(state_dir=tmp_path / "a b"), tmp_path / "a b" / "results"),
+        (Settings(results_url=f"file://{tmp_path}/r%20s"), tmp_path / "r s"),
+    ):
+        with storing.store(settings.results).put(key):
+            pass
+        assert (folder / key).is_file()
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/results", "file://host/folder", "/srv/results", "file:", "file:///x?y"])

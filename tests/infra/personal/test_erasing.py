@@ -16,7 +16,7 @@ from infra.database.job_tables import JobFile
 from infra.database.personal import Person
 from infra.database.tables import EventLog, Outbox, table
 from infra.errors import NotStored
-from infra.jobs.storing import Folder, new_key
+from infra.jobs.storing import Folder, WithSmall, new_key
 from infra.personal import drafts
 from infra.personal.erasing import Erasing, Progress
 from tests.oldrows import id_of
@@ -28,7 +28,7 @@ EVA = Person(str(uuid4()), "eva@example.com")
 
 
 def test_nothing_that_names_them_is_left(database: Database, tmp_path: Path) -> None:
-    store, job = Folder(tmp_path), str(uuid4())
+    store, job = WithSmall(Folder(tmp_path)), str(uuid4())
     key = file_of(store, job, b"x")
     rows_of(database, ADA, job=job, key=key)
     erased(database, tmp_path, ADA)
@@ -91,7 +91,7 @@ def test_an_address_counts_only_for_what_is_older_than_the_erasure(database: Dat
 def test_a_result_of_a_job_about_something_else_that_names_them_goes(
     database: Database, tmp_path: Path, content: bytes
 ) -> None:
-    store, job = Folder(tmp_path), str(uuid4())
+    store, job = WithSmall(Folder(tmp_path)), str(uuid4())
     mine, others = file_of(store, job, content), file_of(store, job, b"ada@example.com eva@example.com")
     with database.transaction() as session:
         for ordinal, key in enumerate((mine, others)):
@@ -110,7 +110,7 @@ def test_a_result_of_a_job_about_something_else_that_names_them_goes(
 
 def test_a_file_that_was_made_after_the_beginning_goes_by_the_id_alone(database: Database, tmp_path: Path) -> None:
     """The address may be registered anew from then on."""
-    store, job = Folder(tmp_path), str(uuid4())
+    store, job = WithSmall(Folder(tmp_path)), str(uuid4())
     new, named = file_of(store, job, b"a@example.com"), file_of(store, job, ADA.id.encode())
     progress = Progress(datetime.now(UTC) - timedelta(minutes=1), ADA.address)
     with database.transaction() as session:
@@ -133,7 +133,7 @@ def test_a_draft_goes_by_the_address_only_if_its_job_was_asked_for_before(tmp_pa
 
 def test_what_a_try_of_one_of_their_jobs_has_left_in_the_store_goes(database: Database, tmp_path: Path) -> None:
     """No row counts it, for that try came to no end."""
-    store, job = Folder(tmp_path), str(uuid4())
+    store, job = WithSmall(Folder(tmp_path)), str(uuid4())
     rows_of(database, ADA, job=job, key=file_of(store, job, b"x"))
     others = file_of(store, str(uuid4()), b"x")
     file_of(store, job, b"y")
@@ -159,7 +159,7 @@ def test_a_long_walk_that_finds_nothing_goes_on_where_it_was(
             yield session
 
     progress = Progress(datetime.now(UTC), ADA.address)
-    erasing = Erasing(database, Folder(tmp_path), ADA, step=step, tell=lambda _, __: None)
+    erasing = Erasing(database, WithSmall(Folder(tmp_path)), ADA, step=step, tell=lambda _, __: None)
     erasing.erase(progress)
     assert (True, len(states)) == (len(states) > 9, len({str(each) for each in states}))
     place, after = states[3]
