@@ -13,7 +13,7 @@ from infra.local import programs
 _QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
           "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 #: Milliseconds for one step of a test.
-_PATIENCE = 10_000
+_PATIENCE = 30_000
 #: Colour of the text and of what is behind it, as numbers from 0 to 255.
 _COLOUR = """(selector) => {
   const numbers = (text) => text.match(/[0-9.]+/g).map(Number);

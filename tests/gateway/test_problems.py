@@ -101,8 +101,14 @@ def test_a_write_that_does_not_end_is_a_503_and_not_a_hung_request(
     bare: TestClient, database: Database, ada: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "DEADLINE", 0.05)
-    ended = threading.Event()
-    busy = database.submit(lambda _: ended.wait(10))
+    begun, ended = threading.Event(), threading.Event()
+
+    def be_busy(_: object) -> None:
+        begun.set()
+        ended.wait(10)
+
+    busy = database.submit(be_busy)
+    assert begun.wait(10)  # else the write might be taken up with it
     answer = bare.post("/users", json=ada)
     ended.set()
     busy.result()

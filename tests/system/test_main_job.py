@@ -70,7 +70,7 @@ def test_the_management_ui_shows_the_topology_and_names(on_sqlite: Installation)
             lambda: management("vhosts/tidings/connections"), seconds=15, what="the list of connections"
         )
     }
-    assert {"gateway", "scheduler", "consumers"} >= names
+    assert {"gateway", "scheduler", "consumers", "jobs"} >= names
     assert "consumers" in names
 
 
