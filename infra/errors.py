@@ -36,6 +36,11 @@ each business error lives beside the service that raises it.
 class TidingsError(Exception):
     """Base of all: its text is one line that says what happened and what to do."""
 
+    @property
+    def lines(self) -> list[str]:
+        """What whoever typed a command is told: as many lines as there are things to put right."""
+        return [str(self)]
+
 
 class ConfigurationError(TidingsError):
     """A setting, or something missing on this machine, keeps the program from starting."""

@@ -19,10 +19,24 @@ class DoesNotFit(TidingsError):
     def __init__(self, errors: Sequence[Misfit]) -> None:
         """Remember the errors; the text names the first one's field, and nothing deeper, for keys may be personal."""
         (path, kind, _), *others = errors
-        place = ".".join(str(part) for part in path[:2])
         more = f" (and {len(others)} more)" if others else ""
-        super().__init__(f"{place}: {kind.replace('_', ' ')}{more}.")
+        super().__init__(f"{_named(path[:2])}: {kind.replace('_', ' ')}{more}.")
         self.errors = list(errors)
+
+
+class UnfitParameters(DoesNotFit):
+    """What a job is to work on is not what its kind takes; the messages are of our own words and repeat no value."""
+
+    def __str__(self) -> str:
+        """What is wrong with the first one's field, and nothing deeper here either."""
+        (path, _, message), *others = self.errors
+        more = f" And {len(others)} more." if others else ""
+        return f"{_named(path[:2])}: {message}{more}"
+
+    @property
+    def lines(self) -> list[str]:
+        """All of them, each with its whole place: who typed it knows the keys."""
+        return [f"{_named(path)}: {message}" for path, _, message in self.errors]
 
 
 def event_of(event_type: str, data: dict[str, Any]) -> Event:
@@ -67,3 +81,7 @@ def fitting(event_class: type[Event], data: dict[str, Any]) -> Event:
 def too_large(size: object) -> DoesNotFit:
     """The data makes an event that no broker of ours takes; `size` says how large it is and may be."""
     return DoesNotFit([(("data",), "too_large", f"{size}.")])
+
+
+def _named(path: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in path)

@@ -1,10 +1,12 @@
-"""How every command line of Tidings ends: an exit code, and one plain line when something went wrong."""
+"""How every command line of Tidings ends: an exit code, and a plain line for each thing that went wrong."""
 
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import typer
 
+from infra.commands.output import plain
 from infra.errors import TidingsError
 
 #: Exit codes: something went wrong; the command line makes no sense; Ctrl-C (128 + SIGINT).
@@ -26,17 +28,18 @@ def run(app: typer.Typer, program: str) -> NoReturn:
 
 
 def code(app: typer.Typer, program: str, arguments: list[str] | None = None) -> int:
-    """Exit code of one command: what it returns, 0 for None; an error that a person can mend is one line on stderr."""
+    """Exit code of one command: what it returns, 0 for None; what a person can mend is a line each on stderr."""
     try:
         return app(arguments, prog_name=program, standalone_mode=False) or 0
     except TidingsError as error:
-        return _complain(str(error), MISUSED if isinstance(error, Misused) else FAILED)
+        return _complain(error.lines, MISUSED if isinstance(error, Misused) else FAILED)
     except typer.TyperException as error:
-        return _complain(f"{error.format_message()} See {program} --help.", error.exit_code)
+        return _complain([f"{error.format_message()} See {program} --help."], error.exit_code)
     except typer.Abort:
         return INTERRUPTED
 
 
-def _complain(text: str, exit_code: int) -> int:
-    typer.echo(f"tidings: {' '.join(text.split())}", err=True)
+def _complain(lines: Iterable[str], exit_code: int) -> int:
+    for line in lines:
+        typer.echo(f"tidings: {plain(' '.join(line.split()))}", err=True)
     return exit_code

@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from infra.database import consumers, jobs
 from infra.errors import NotKnown, NotPossible
-from infra.fitting import DoesNotFit, Misfit
+from infra.fitting import Misfit, UnfitParameters
 from infra.jobs.kinds import Unique
 
 #: Where the parameters are in what people send.
@@ -102,10 +102,10 @@ class Offered:
         """Refuse what the kind does not take.
 
         Raises:
-            DoesNotFit: names each field that is wrong, and repeats no value.
+            UnfitParameters: names each field that is wrong, and repeats no value.
         """
         if wrong := [each for error in self._validator.iter_errors(parameters) for each in _misfits(error)]:
-            raise DoesNotFit(wrong)
+            raise UnfitParameters(wrong)
 
     def unique_key(self, parameters: Mapping[str, Any]) -> str | None:
         """The same for two jobs of which one is enough; a default counts like the same value written out."""

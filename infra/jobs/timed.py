@@ -13,7 +13,7 @@ from events.jobs import JobRequested
 from infra.database import jobs
 from infra.database.jobs import NewJob
 from infra.errors import NotKnown, NotPossible
-from infra.fitting import DoesNotFit, fitting
+from infra.fitting import DoesNotFit, UnfitParameters, fitting
 from infra.jobs import checking
 
 _PREFIX = f"{JobRequested.TYPE}."
@@ -47,8 +47,8 @@ def check(session: Session, event_type: str, parameters: Mapping[str, Any]) -> N
         checking.find(session, kind).check(parameters)
     except NotKnown as error:
         raise DoesNotFit([(("type",), "unknown_kind", str(error))]) from None
-    except DoesNotFit as error:
-        raise DoesNotFit([(("data", *place[1:]), name, text) for place, name, text in error.errors]) from None
+    except UnfitParameters as error:
+        raise UnfitParameters([(("data", *place[1:]), name, text) for place, name, text in error.errors]) from None
 
 
 def hindrance(session: Session, event: Event) -> str | None:

@@ -21,6 +21,21 @@ def fail() -> None:
     raise ConfigurationError("The first line,\n  and the second.")
 
 
+class Wrong(ConfigurationError):
+    """Says more than one thing."""
+
+    @property
+    def lines(self) -> list[str]:
+        """As they are."""
+        return ["one: is\n wrong.", "two\x1b[2J: is wrong too."]
+
+
+@app.command()
+def fail_twice() -> None:
+    """Meet two things that a person can mend."""
+    raise Wrong
+
+
 @app.command()
 def interrupt() -> None:
     """Be interrupted by Ctrl-C."""
@@ -52,6 +67,14 @@ def test_the_command_decides_the_exit_code_and_nothing_is_said(
 def test_an_error_for_people_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.code(app, "./tidings", ["fail"]) == 1
     assert capsys.readouterr() == ("", "tidings: The first line, and the second.\n")
+
+
+def test_several_things_to_mend_are_a_line_each_that_does_nothing_to_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert 1 == commands.code(app, "./tidings", ["fail-twice"])
+    expected = "tidings: one: is wrong.\ntidings: two\N{REPLACEMENT CHARACTER}[2J: is wrong too.\n"
+    assert ("", expected) == capsys.readouterr()
 
 
 @pytest.mark.parametrize("arguments", [["work"], ["work", "many"], ["work", "--quick"], ["wrok"], []])

@@ -16,7 +16,7 @@ from infra.database import audit, consumers, operations, outbox, schedule_gaps, 
 from infra.database.engine import Database
 from infra.subscriptions import Subscription
 from scheduler import __main__ as program
-from tests import timetables
+from tests import kinds, timetables
 from tests.timetables import DATA, DUE, SECOND, fired
 
 NEW = ("stock-taking", "--type", "day.ended", "--data", json.dumps(DATA))
@@ -294,6 +294,26 @@ def test_data_that_do_not_fit_are_refused_without_being_repeated(run: Run) -> No
     new = (*NEW[:3], "--every", "1s", "--data")
     assert (1, "", "tidings: data.day: date from datetime parsing.\n") == run("add", *new, '{"day": "secret"}')
     assert (1, "", "tidings: type: unknown type.\n") == run("add", *NEW[:2], "a.b", "--every", "1s")
+
+
+@one_database
+def test_parameters_that_do_not_fit_the_kind_of_jobs_are_refused_in_words(run: Run, database: Database) -> None:
+    kinds.declare(database)
+    new = (
+        "books",
+        "--type",
+        f"job.requested.{kinds.REPORT}",
+        "--every",
+        "1h",
+        "--data",
+        '{"days": 0, "since": "secret"}',
+    )
+    code, output, errors = run("add", *new)
+    expected = [
+        "tidings: data.days: This must be at least 1.",
+        "tidings: data.since: This must be a time such as 2026-11-22T09:30:00Z.",
+    ]
+    assert (1, "", expected) == (code, output, sorted(errors.splitlines()))
 
 
 @one_database

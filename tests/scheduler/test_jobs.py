@@ -84,6 +84,17 @@ def test_a_kind_that_is_gone_is_told_of_and_keeps_nobody_else_from_firing(databa
     assert announced(database)
 
 
+def test_parameters_that_the_kind_takes_no_more_are_named_in_words_and_none_repeats_a_value(database: Database) -> None:
+    replica = schedule(database, data={"since": "secret", "dayz": 1})
+    minutes(replica, database, 1)
+    (skipped,) = runs(database, "each-minute")
+    note = skipped.note or ""
+    assert note.startswith("No job was asked for: parameters.")
+    assert note.endswith(" And 1 more.")
+    assert "secret" not in note
+    assert [] == asked(database)
+
+
 def test_a_run_of_now_asks_for_one_too(database: Database) -> None:
     replica = schedule(database, "alone")
     replica.following.look(START)

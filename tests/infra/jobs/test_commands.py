@@ -108,9 +108,10 @@ def test_a_kind_that_joins_says_that_it_is_the_same_job(run: Run) -> None:
     [
         (["run", "nothing"], 1, "No kind of jobs has this name; there are joining, sales-report."),
         (["run", "nothing", "days=7"], 1, "No kind of jobs has the name 'nothing'; there are joining, sales-report."),
-        (["run", REPORT], 1, "parameters.since: missing."),
-        ([*RUN, "days=0"], 1, "parameters.days: minimum."),
-        ([*RUN, "dayz=1"], 1, "parameters.dayz: extra forbidden."),
+        (["run", REPORT], 1, "parameters.since: This is required."),
+        (["run", REPORT, "since=x"], 1, "parameters.since: This must be a time such as 2026-11-22T09:30:00Z."),
+        ([*RUN, "days=0"], 1, "parameters.days: This must be at least 1."),
+        ([*RUN, "dayz=1"], 1, "parameters.dayz: There is no such field; is it a typing error?"),
         ([*RUN, "days"], 2, "say it as NAME=VALUE, such as days=7"),
         ([*RUN, "--parameters", "[]"], 2, "this must be a JSON object"),
         (["show", NOBODY], 1, "No job has this id."),
@@ -125,6 +126,22 @@ def test_what_cannot_be_is_one_clear_line(run: Run, words: list[str], code: int,
     found, output, errors = run(*words)
     assert (code, "", 1) == (found, output, len(errors.splitlines()))
     assert error in errors
+
+
+def test_each_field_that_is_wrong_has_a_line_with_its_whole_place_and_none_repeats_a_value(run: Run) -> None:
+    code, output, errors = run(
+        "run", REPORT, "since=secret", "code=SECRET", 'parts=[{"weight": -1234}, {"\\u001b": 1}]'
+    )
+    expected = [
+        "tidings: parameters.since: This must be a time such as 2026-11-22T09:30:00Z.",
+        "tidings: parameters.code: This must have at most 3 characters.",
+        "tidings: parameters.code: This must match ^[a-z]*$",
+        "tidings: parameters.parts.0.weight: This must be at least 1.",
+        "tidings: parameters.parts.1.weight: This is required.",
+        "tidings: parameters.parts.1.\N{REPLACEMENT CHARACTER}: There is no such field; is it a typing error?",
+    ]
+    assert (1, "", sorted(expected)) == (code, output, sorted(errors.splitlines()))
+    assert [] == told(run, "list")["items"]
 
 
 def test_a_list_has_filters_and_goes_on_where_it_ended(run: Run, database: Database) -> None:

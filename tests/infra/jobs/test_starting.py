@@ -90,7 +90,7 @@ def test_what_differs_is_another_job(database: Database) -> None:
 def test_one_is_checked_as_over_http(database: Database) -> None:
     with pytest.raises(NotKnown, match="there are joining, refusing, sales-report"):
         handle(database, lambda context: start(context, "sales", {}))
-    with pytest.raises(DoesNotFit, match=r"parameters\.since: missing"):
+    with pytest.raises(DoesNotFit, match=r"^parameters\.since: This is required\.$"):
         handle(database, lambda context: start(context, REPORT, {}))
     assert [] == requests(database)
 

@@ -189,7 +189,7 @@ def test_what_a_post_would_be_refused_is_refused(kit: Kit) -> None:
     first = kit.run_job("alone")
     with pytest.raises(NotPossible, match=first.id):
         kit.run_job("alone")
-    with pytest.raises(DoesNotFit, match=r"parameters\.steps: minimum"):
+    with pytest.raises(DoesNotFit, match=r"parameters\.steps: This must be at least 1"):
         kit.run_job("alone", {"steps": 0})
     with pytest.raises(NotKnown, match="there are alone"):
         kit.run_job("together")
