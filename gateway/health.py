@@ -16,7 +16,7 @@ from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.security import operator_router, public_router
 from infra import metrics
-from infra.database import health, outbox
+from infra.database import health, job_standings, outbox
 from infra.database.engine import Database
 from infra.database.schedule_tables import Health
 from infra.errors import DatabaseUnavailable
@@ -97,12 +97,15 @@ def _measure(database: Database) -> None:
     try:
         with database.reading() as session:
             backlog = outbox.backlog(session)
+            jobs = job_standings.open_ones(session)
             _measure_health(health.everything(session), datetime.now(UTC))
     except DatabaseUnavailable:  # unknown, and the other figures are wanted now more than ever
         rows = oldest = set_aside = nan
+        _measure_jobs({}, nan)
     else:
         rows, set_aside = backlog.rows, backlog.set_aside
         oldest = (datetime.now(UTC) - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        _measure_jobs(jobs, 0)
     metrics.OUTBOX_ROWS.set(rows)
     metrics.OUTBOX_OLDEST.set(oldest)
     metrics.OUTBOX_SET_ASIDE.set(set_aside)
@@ -112,3 +115,12 @@ def _measure_health(found: list[Health], now: datetime) -> None:
     for row in found:
         metrics.HEALTHY.labels(row.component).set(row.state == "ok")
         metrics.HEALTH_AGE.labels(row.component).set((now - row.checked_at).total_seconds())
+
+
+def _measure_jobs(found: dict[tuple[str, str], int], others: float) -> None:
+    """`others` is the figure of those that were shown before, and of which nothing is found now."""
+    shown = [
+        (sample.labels["kind"], sample.labels["state"]) for each in metrics.JOBS.collect() for sample in each.samples
+    ]
+    for labels, number in {**dict.fromkeys(shown, others), **found}.items():
+        metrics.JOBS.labels(*labels).set(number)

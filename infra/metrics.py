@@ -34,6 +34,7 @@ ROWS_REMOVED = Counter("tidings_rows_removed", "Old rows that the cleaning remov
 HEALTHY = Gauge("tidings_healthy", "1 while this was found well, as far as it was looked at.", ["component"])
 HEALTH_AGE = Gauge("tidings_health_age_seconds", "Since the last look at it, or the last heartbeat.", ["component"])
 CONNECTED = Gauge("tidings_amqp_connected", "1 while the connection to RabbitMQ is open.", ["role"])
+JOBS = Gauge("tidings_jobs", "Jobs that are open: queued, running or retrying.", ["kind", "state"])
 SCHEDULE_FIRED = Counter("tidings_schedule_fired", "Due times that this replica announced.", ["schedule", "kind"])
 SCHEDULE_SKIPPED = Counter(
     "tidings_schedule_skipped", "Due times that this replica left out with a note, alone.", ["schedule"]

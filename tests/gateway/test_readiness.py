@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
@@ -120,16 +119,3 @@ def test_a_database_that_is_away_is_not_ready_and_the_gateway_lives(settings: Se
     database.close()
     assert told(answer) == (503, "not-ready")
     assert (answer.json()["problems"], alive.status_code) == (["database: it cannot be reached"], 200)
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_metrics_tell_what_was_accepted_and_what_waits(operator: TestClient, ada: dict[str, str]) -> None:
-    def figure(name: str) -> float:
-        lines = operator.get("/metrics").text.splitlines()
-        return float(next((line.split()[-1] for line in lines if line.startswith(name)), 0.0))
-
-    accepted = 'tidings_events_accepted_total{type="user.registered"}'
-    before = figure(accepted)
-    for _ in range(2):
-        operator.post("/users", json=ada, headers={"idempotency-key": "k"})
-    assert (figure(accepted) - before, figure("tidings_outbox_rows ")) == (1, 1)
