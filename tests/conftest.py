@@ -94,7 +94,7 @@ def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
     """A private PostgreSQL server."""
     with failing_in_one_line():
         ensure_postgresql(pytestconfig.get_terminal_writer().line)
-    server = Postgres()
+    server = Postgres.quick()
     atexit.register(server.stop)
     try:
         server.start()
