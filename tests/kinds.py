@@ -7,9 +7,10 @@ from pydantic import BaseModel, EmailStr, Field
 from sqlalchemy import update
 
 from events.jobs import JobRequested
-from infra.database import consumers
+from infra.database import consumers, jobs
 from infra.database.engine import Database
 from infra.database.job_tables import Job
+from infra.database.jobs import NewJob
 from infra.database.tables import table
 from infra.jobs.kinds import Kind, Unique
 from infra.subscriptions import Subscription
@@ -66,6 +67,16 @@ def declare(database: Database, *subscriptions: Subscription) -> None:
 def plain(name: str) -> Subscription:
     """A consumer that is no kind of jobs."""
     return Subscription(consumer=name, types=("user.registered",), handler=lambda event, context: None)
+
+
+def add(database: Database, kind: str, number: int, *, requested_by: str = "ada") -> list[str]:
+    """So many jobs of a kind, and no event that asks for them; gives their ids, in their order."""
+    ids = [f"{kind} {each:06}" for each in range(number)]
+    same: dict[str, Any] = {"kind": kind, "parameters": {}, "unique_key": None, "requested_by": requested_by}
+    with database.transaction() as session:
+        for each in ids:
+            jobs.add(session, NewJob(id=each, event_id=each, **same))
+    return ids
 
 
 def change(database: Database, job_id: str, **values: Any) -> None:

@@ -22,6 +22,7 @@ class Job(SQLModel, table=True):
     __table_args__ = (
         Index("job_kind", "kind", "id"),
         Index("job_state", "state", "id"),
+        Index("job_requester", "requested_by", "id"),
         Index("job_unique", "kind", "unique_key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("job_held", "busy_until", sqlite_where=_HELD, postgresql_where=_HELD),
     )

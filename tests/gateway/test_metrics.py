@@ -1,29 +1,17 @@
 """The gateway's metrics: what was accepted, what waits, and which jobs are open."""
 
 from math import isnan
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from infra.database import job_standings, jobs
+from infra.database import job_standings
 from infra.database.engine import Database, connect
-from infra.database.jobs import NewJob
 from infra.settings import Settings
 from tests.gateway.conftest import TOKEN
-from tests.kinds import change
+from tests.kinds import add, change
 from tests.plans import plans, scanned
-
-
-def add(database: Database, kind: str, number: int) -> list[str]:
-    """So many jobs of a kind; gives their ids."""
-    ids = [f"{kind} {each}" for each in range(number)]
-    same: dict[str, Any] = {"kind": kind, "parameters": {}, "unique_key": None, "requested_by": "ada"}
-    with database.transaction() as session:
-        for each in ids:
-            jobs.add(session, NewJob(id=each, event_id=each, **same))
-    return ids
 
 
 def figure(client: TestClient, name: str) -> float | None:

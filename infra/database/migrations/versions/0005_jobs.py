@@ -57,6 +57,7 @@ def _jobs() -> None:
     )
     op.create_index("job_kind", "job", ["kind", "id"])
     op.create_index("job_state", "job", ["state", "id"])
+    op.create_index("job_requester", "job", ["requested_by", "id"])
     open_, held = sa.text("state IN ('queued', 'running', 'retrying')"), sa.text("state = 'running'")
     op.create_index(
         "job_unique", "job", ["kind", "unique_key"], unique=True, sqlite_where=open_, postgresql_where=open_
