@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.job_road import JobRoad
+from tests.model.machine import Machine
 from tests.model.ordered import OrderedRoad
 from tests.model.road import Road
 from tests.postgres import Postgres
 
 
-def search(road: type[Road | JobRoad], fresh: Callable[[Path], str], examples: int) -> None:
+def search(road: type[Machine], fresh: Callable[[Path], str], examples: int) -> None:
     """Look for a way in which something does not hold."""
     road.fresh = staticmethod(fresh)
     thorough = bool(os.environ.get("TIDINGS_SEARCH"))

@@ -1,16 +1,11 @@
 """Jobs under everything that may happen to them: none runs twice at once, each step happens once, ends are ends."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from infra.database.engine import connect
-from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
+from infra.database.engine import Database
 from tests.model.job_world import (
     CANCELLED,
     CANCELLED_AND_SEEN,
@@ -23,33 +18,26 @@ from tests.model.job_world import (
     JobWorld,
     Script,
 )
-from tests.model.processes import ACK_LOST, CONFIRM_LOST, DATABASE_AWAY, NOT_CONFIRMED, addressed
-from tests.model.road import _MEMORY, KEEPER_FAULTS, maybe, picks
+from tests.model.machine import ANY_FAULTS, Machine, maybe, picks
+from tests.model.processes import CONFIRM_LOST, NOT_CONFIRMED
 from tests.model.world import EFFECT, FINE, HANDLER
 
 JOB_FAULTS = [
     "job.after-begin", "job.before-checkpoint", "job.after-checkpoint", "job.before-end", "job.after-end",
-    "delivery.after-commit", "delivery.after-effect", "delivery.before-ack", ACK_LOST, *DATABASE_AWAY,
+    "delivery.after-commit", "delivery.after-effect", "delivery.before-ack", *ANY_FAULTS,
 ]  # fmt: skip
 COPY_FAULTS = ["retry.before-ack", "dead.before-ack", CONFIRM_LOST, NOT_CONFIRMED]
 MOST_JOBS = 4
 OPEN = frozenset({"queued", "running", "retrying"})
 
 
-class JobRoad(RuleBasedStateMachine):
-    """One world, from empty to drained."""
+class JobRoad(Machine):
+    """The world of jobs."""
 
-    #: Makes a migrated, empty database in a folder of its own; gives its URL.
-    fresh: ClassVar[Callable[[Path], str]]
+    world: JobWorld
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = Path(tempfile.mkdtemp(prefix="tidings-jobs-model-", dir=_MEMORY))
-        self.world = JobWorld(connect(type(self).fresh(self._folder)), self._folder / "results")
-        self.broker = self.world.broker
-
-    def _pick(self, items: Sequence[Any], number: int) -> Any:
-        return items[number % len(items)]
+    def _made(self, database: Database, folder: Path) -> JobWorld:
+        return JobWorld(database, folder / "results")
 
     @initialize(kind=st.sampled_from(KINDS))
     def first(self, kind: str) -> None:
@@ -67,34 +55,34 @@ class JobRoad(RuleBasedStateMachine):
         self.world.relay(most)
         self.world.resend(most)
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, fault=maybe(JOB_FAULTS))
     def deliver(self, pick: int, fault: str | None) -> None:
-        self.world.deliver(self._pick(self.broker.waiting(*KINDS), pick), FINE, fault)
+        self.world.deliver(self._pick(self._waiting(), pick), FINE, fault)
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, what=st.sampled_from([*HANDLER, *EFFECT]), step=st.integers(0, STEPS))
     def fail(self, pick: int, what: str, step: int) -> None:
-        self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
+        self.world.play(self._pick(self._waiting(), pick), Script(what, step))
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, what=st.sampled_from([CANCELLED, CANCELLED_AND_SEEN, STOPPED]), step=st.integers(0, STEPS))
     def is_told_to_end(self, pick: int, what: str, step: int) -> None:
-        self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
+        self.world.play(self._pick(self._waiting(), pick), Script(what, step))
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, what=st.sampled_from([COPY, COPY_AFTER_THE_LEASE]), step=st.integers(0, STEPS))
     def a_copy_comes_meanwhile(self, pick: int, what: str, step: int) -> None:
         """To the other process, which must leave the job alone; or must take it, for the lease is over."""
-        self.world.play(self._pick(self.broker.waiting(*KINDS), pick), Script(what, step))
+        self.world.play(self._pick(self._waiting(), pick), Script(what, step))
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
+    @precondition(lambda self: self._waiting())
     @rule(
         pick=picks, step=st.integers(0, STEPS), what=st.sampled_from(list(HANDLER)), fault=st.sampled_from(COPY_FAULTS)
     )
     def fail_badly(self, pick: int, step: int, what: str, fault: str) -> None:
         self.world._script = Script(what, step)
-        self.world.deliver(self._pick(self.broker.waiting(*KINDS), pick), FINE, fault)
+        self.world.deliver(self._pick(self._waiting(), pick), FINE, fault)
         self.world._script = None
 
     @precondition(lambda self: self.world.registered)
@@ -102,59 +90,9 @@ class JobRoad(RuleBasedStateMachine):
     def cancel(self, pick: int) -> None:
         self.world.cancel(self._pick(sorted(self.world.registered), pick))
 
-    @precondition(lambda self: self.broker.waiting(*KINDS))
-    @rule(pick=picks)
-    def deliver_slowly(self, pick: int) -> None:
-        """It is in the worker's hands, and others overtake it."""
-        self.broker.take(self._pick(self.broker.waiting(*KINDS), pick))
-
-    @precondition(lambda self: self.broker.in_flight)
-    @rule()
-    def lose_connection(self) -> None:
-        self.broker.lose_connection()
-
-    @precondition(lambda self: self.broker.waiting(*KINDS))
-    @rule(pick=picks)
-    def duplicate(self, pick: int) -> None:
-        self.broker.publish(addressed(self._pick(self.broker.waiting(*KINDS), pick)))
-
-    @precondition(lambda self: self.broker.waiting(*KINDS))
-    @rule(pick=picks)
-    def give_up(self, pick: int) -> None:
-        """Too many deliveries ended without a word."""
-        self.broker.give_up(self._pick(self.broker.waiting(*KINDS), pick), "delivery_limit")
-
-    @precondition(lambda self: self.broker.waiting(*TIERS.values()))
-    @rule(pick=picks)
-    def expire(self, pick: int) -> None:
-        self.world.expire(self._pick(self.broker.waiting(*TIERS.values()), pick))
-
-    @precondition(lambda self: self.broker.waiting(DEAD_LETTERS))
-    @rule(pick=picks, fault=maybe(KEEPER_FAULTS))
-    def keep(self, pick: int, fault: str | None) -> None:
-        self.world.deliver(self._pick(self.broker.waiting(DEAD_LETTERS), pick), FINE, fault)
-
-    @precondition(lambda self: self.world.seen.letters)
-    @rule(pick=picks, force=st.booleans())
-    def replay(self, pick: int, force: bool) -> None:
-        self.world.replay([self._pick(self.world.seen.letters, pick).id], force=force)
-
-    @precondition(lambda self: self.broker.all())
-    @rule(pick=picks)
-    def lose_queue(self, pick: int) -> None:
-        self.world.lose_queue(self._pick(self.broker.all(), pick).queue)
-
-    @rule()
-    def sweep(self) -> None:
-        self.world.sweep()
-
     @rule()
     def tend(self) -> None:
         self.world.tend()
-
-    @rule()
-    def leases_end(self) -> None:
-        self.world.leases_end()
 
     @rule()
     def the_dead_are_known(self) -> None:
@@ -207,13 +145,6 @@ class JobRoad(RuleBasedStateMachine):
     def one_of_a_unique_kind_is_open_with_the_same_parameters(self) -> None:
         keys = [row.unique_key for row in self.world.jobs if row.unique_key and row.state in OPEN]
         assert sorted(set(keys)) == sorted(keys)
-
-    def teardown(self) -> None:
-        try:
-            self._end()
-        finally:
-            self.world.database.close()
-            shutil.rmtree(self._folder)
 
     def _end(self) -> None:
         """Every job comes to its end, and every mail of its steps goes out, unless its letter waits for somebody."""

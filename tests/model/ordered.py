@@ -16,7 +16,8 @@ from infra.recovery.turning import Turning
 from infra.retrying import Retry
 from infra.subscriptions import Context, Subscription
 from tests.model.broker import Item
-from tests.model.road import Road, maybe, picks
+from tests.model.machine import maybe, picks
+from tests.model.road import Road
 from tests.model.world import FINE, SUBJECTS, TYPE, World
 
 LEDGER = "ledger"

@@ -4,65 +4,40 @@ Rules are what happens, invariants are what must hold after each of them. Our ow
 broker.
 """
 
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from infra.database.engine import connect
-from infra.rabbitmq.topology import DEAD_LETTERS, TIERS
+from infra.database.engine import Database
+from infra.rabbitmq.topology import TIERS
 from tests.model import processes
+from tests.model.machine import ANY_FAULTS, Machine, maybe, picks
 from tests.model.world import EFFECT, FINE, HANDLER, MAIL, ROWS, SUBJECTS, World
 
 #: What befalls a delivery that goes well, one whose copy goes to a tier, and one whose copy goes to the dead letters.
 FINE_FAULTS = ["delivery.in-transaction", "delivery.after-commit", "delivery.after-effect", "delivery.before-ack"]
 COPY_FAULTS = [processes.CONFIRM_LOST, processes.NOT_CONFIRMED]
-ANY_FAULTS = [processes.ACK_LOST, *processes.DATABASE_AWAY]
 DELIVERIES = [
     *product([FINE], FINE_FAULTS + ANY_FAULTS),
     *product([*HANDLER, *EFFECT], ["retry.before-ack", *COPY_FAULTS, *ANY_FAULTS]),
     *product(["refused"], ["dead.before-ack", *COPY_FAULTS, *ANY_FAULTS]),
 ]
-KEEPER_FAULTS = ["keeper.before-commit", "keeper.before-ack", *ANY_FAULTS]
 #: In one world.
 MOST_EVENTS = 4
 RELAY_FAULTS = ["before the log", "the commit's answer is lost"]
-#: A file that needs not outlive a machine, where there is such a place.
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-picks = st.integers(0, 10_000)
 
 
-def maybe(faults: list[str]) -> st.SearchStrategy[str | None]:
-    return st.one_of(st.none(), st.sampled_from(faults))
+class Road(Machine):
+    """The world of events."""
 
-
-class Road(RuleBasedStateMachine):
-    """One world, from empty to drained."""
-
-    #: Makes a migrated, empty database in a folder of its own; gives its URL.
-    fresh: ClassVar[Callable[[Path], str]]
     world_of: ClassVar[type[World]] = World
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = tempfile.mkdtemp(prefix="tidings-model-", dir=_MEMORY)
-        self.world = type(self).world_of(connect(type(self).fresh(Path(self._folder))))
-        self.broker = self.world.broker
-
-    def _pick(self, items: Sequence[Any], number: int) -> Any:
-        return items[number % len(items)]
+    def _made(self, database: Database, _folder: Path) -> World:
+        return type(self).world_of(database)
 
     @initialize(subject=st.sampled_from(SUBJECTS))
     def first(self, subject: Any) -> None:
@@ -84,18 +59,18 @@ class Road(RuleBasedStateMachine):
     def resend(self, most: int, fault: str | None) -> None:
         self.world.resend(most, fault)
 
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
+    @precondition(lambda self: self._waiting())
     @rule(picks=st.lists(picks, min_size=1, max_size=4))
     def deliver(self, picks: list[int]) -> None:
         for pick in picks:
-            if waiting := self.broker.waiting(*self.world.consumers):
+            if waiting := self._waiting():
                 self.world.deliver(self._pick(waiting, pick))
 
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, behaviour=st.sampled_from([*HANDLER, *EFFECT]))
     def fail(self, pick: int, behaviour: str) -> None:
         """Until it is dead: the tiers' time passes."""
-        item = self._pick(self.broker.waiting(*self.world.consumers), pick)
+        item = self._pick(self._waiting(), pick)
         for _ in range(3):
             self.world.deliver(item, behaviour)
             came_back = [each for each in self.broker.waiting(*TIERS.values()) if each.event_id == item.event_id]
@@ -104,67 +79,16 @@ class Road(RuleBasedStateMachine):
             self.world.expire(came_back[0])
             item = self.broker.queues[came_back[0].message.routing_key][-1]
 
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
+    @precondition(lambda self: self._waiting())
     @rule(pick=picks, how=st.sampled_from(DELIVERIES))
     def deliver_badly(self, pick: int, how: tuple[str, str]) -> None:
         """In any order: what a queue promises holds for one worker with one thread only."""
-        self.world.deliver(self._pick(self.broker.waiting(*self.world.consumers), pick), *how)
-
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
-    @rule(pick=picks)
-    def deliver_slowly(self, pick: int) -> None:
-        """It is in the worker's hands, and others overtake it."""
-        self.broker.take(self._pick(self.broker.waiting(*self.world.consumers), pick))
-
-    @precondition(lambda self: self.broker.in_flight)
-    @rule()
-    def lose_connection(self) -> None:
-        self.broker.lose_connection()
-
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
-    @rule(pick=picks)
-    def duplicate(self, pick: int) -> None:
-        self.broker.publish(processes.addressed(self._pick(self.broker.waiting(*self.world.consumers), pick)))
-
-    @precondition(lambda self: self.broker.waiting(*self.world.consumers))
-    @rule(pick=picks)
-    def give_up(self, pick: int) -> None:
-        """Too many deliveries ended without a word."""
-        self.broker.give_up(self._pick(self.broker.waiting(*self.world.consumers), pick), "delivery_limit")
-
-    @precondition(lambda self: self.broker.waiting(*TIERS.values()))
-    @rule(pick=picks)
-    def expire(self, pick: int) -> None:
-        self.world.expire(self._pick(self.broker.waiting(*TIERS.values()), pick))
-
-    @precondition(lambda self: self.broker.waiting(DEAD_LETTERS))
-    @rule(pick=picks, fault=maybe(KEEPER_FAULTS))
-    def keep(self, pick: int, fault: str | None) -> None:
-        self.world.deliver(self._pick(self.broker.waiting(DEAD_LETTERS), pick), FINE, fault)
-
-    @precondition(lambda self: self.world.seen.letters)
-    @rule(pick=picks, force=st.booleans())
-    def replay(self, pick: int, force: bool) -> None:
-        self.world.replay([self._pick(self.world.seen.letters, pick).id], force=force)
-
-    @precondition(lambda self: self.broker.all())
-    @rule(pick=picks)
-    def lose_queue(self, pick: int) -> None:
-        """One that has something in it, or at work."""
-        self.world.lose_queue(self._pick(self.broker.all(), pick).queue)
-
-    @rule()
-    def sweep(self) -> None:
-        self.world.sweep()
+        self.world.deliver(self._pick(self._waiting(), pick), *how)
 
     @precondition(lambda self: self.world.may_wait_for_a_year)
     @rule()
     def clean(self) -> None:
         self.world.clean()
-
-    @rule()
-    def leases_end(self) -> None:
-        self.world.leases_end()
 
     # What must hold.
 
@@ -214,13 +138,6 @@ class Road(RuleBasedStateMachine):
             state = inbox[row.event_id, row.consumer].state
             if row.state == "handled":
                 assert "handled" == state
-
-    def teardown(self) -> None:
-        try:
-            self._end()
-        finally:
-            self.world.database.close()
-            shutil.rmtree(self._folder)
 
     def _end(self) -> None:
         world = self.world
