@@ -1,12 +1,7 @@
 """The bench's command line: `python -m tests.bench`."""
 
 import json
-import shutil
-import signal
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +12,12 @@ from infra import commands
 from tests.bench.effects import Watch
 from tests.bench.figures import Round
 from tests.bench.measuring import Measuring, Size
+from tests.bench.phases import in_turns
 from tests.bench.report import as_json, table
 from tests.bench.schedules import measure
 from tests.bench.servers import Servers
 from tests.bench.sides import OURS, PLAIN, Running, Side
+from tests.staged import run, say, staged, undisturbed
 
 app = commands.make("Measure Tidings beside the same job written plainly.")
 SIDES = {side.name: side for side in (OURS, PLAIN)}
@@ -40,56 +37,25 @@ class SideName(StrEnum):
     plain = "plain"
 
 
-@contextmanager
-def _servers(keep: bool) -> Iterator[Servers]:
-    folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
-    servers = Servers(folder)
-    try:
-        _say("starting RabbitMQ, PostgreSQL and the mail sink")
-        servers.start()
-        yield servers
-    except BaseException:
-        keep = True
-        raise
-    finally:
-        with _undisturbed():
-            servers.stop()
-        _say(f"logs and databases are in {folder}") if keep else shutil.rmtree(folder, ignore_errors=True)
-
-
 def _one(servers: Servers, side: Side, database: str, number: int, size: Size) -> Round:
     place = servers.place(side.name, database, number)
     running = Running(side, place)
     label = f"round {number}, {database}, {side.name}"
     try:
         watch = Watch(place.database, servers.mails)
-        measuring = Measuring(running, watch, servers.cpu, size, lambda text: _say(f"{label}: {text}"))
+        measuring = Measuring(running, watch, servers.cpu, size, lambda text: say(f"{label}: {text}"))
         return measuring.measure()
     finally:
-        with _undisturbed():
+        with undisturbed():
             running.stop()
 
 
 def _time(servers: Servers, databases: Sequence[str], schedules: int) -> int:
     for each in databases:
-        _say(f"{schedules} schedules, {each}: a minute")
+        say(f"{schedules} schedules, {each}: a minute")
         for line in measure(servers.place("ours", each, 1), schedules):
             typer.echo(f"{each}: {line}")
     return 0
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let an interruption wait meanwhile: half a clean-up would leave servers behind."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _say(text: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
 
 
 @app.command()
@@ -111,14 +77,12 @@ def bench(
     databases = [each.value for each in database or Database]
     sides = [SIDES[each.value] for each in side or SideName]
     results: dict[str, dict[str, list[Round]]] = {each: {one.name: [] for one in sides} for each in databases}
-    with _servers(keep) as servers:
+    say("starting RabbitMQ, PostgreSQL and the mail sink")
+    with staged(Servers, "bench", keep=keep) as servers:
         if schedules:
             return _time(servers, databases, schedules)
-        for number in range(1, rounds + 1):
-            for each in databases:
-                # Who goes first changes from round to round, so that neither always meets the warmer machine.
-                for one in sides if number % 2 else reversed(sides):
-                    results[each][one.name].append(_one(servers, one, each, number, size))
+        for number, each, one in in_turns(rounds, databases, sides):
+            results[each][one.name].append(_one(servers, one, each, number, size))
     typer.echo(table(results))
     if json_file is not None:
         settings = {"registrations": size.registrations, "idle": size.idle, "clients": clients, "rounds": rounds}
@@ -127,6 +91,4 @@ def bench(
 
 
 if __name__ == "__main__":
-    # A bench that is told to end (TERM) ends its servers too, as one that is interrupted does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    commands.run(app, "./tidings bench")
+    run(app, "./tidings bench")

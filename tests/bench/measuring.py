@@ -1,26 +1,22 @@
 """The phases of one run: warm up, idle latency, load with the consumers at work, and a backlog drained."""
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from infra.errors import TidingsError
-from tests.bench.effects import Effects, Watch, must_accept
+from tests.bench.effects import Effects, must_accept
 from tests.bench.figures import Figures, Round, percentile
 from tests.bench.load import Order, Posted
-from tests.bench.program import ROOT, busy_seconds
-from tests.bench.sides import Running
+from tests.bench.phases import Phases
+from tests.bench.program import ROOT
 
 #: Registrations before anything counts.
 WARM_UP = 64
 #: Mean seconds between two POSTs of the idle phase.
 IDLE_PAUSE = 0.1
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +40,8 @@ class Posting:
     answers: list[Posted]
 
 
-class Measuring:
+class Measuring(Phases[Size]):
     """One side on one database, measured once."""
-
-    def __init__(self, running: Running, watch: Watch, servers_cpu: Callable[[], float], size: Size, say: Say) -> None:
-        self._running = running
-        self._watch = watch
-        self._servers_cpu = servers_cpu
-        self._size = size
-        self._say = say
-        self._wrong: list[str] = []
 
     def measure(self) -> Round:
         """All phases, in the order in which they are least in each other's way."""
@@ -72,20 +60,21 @@ class Measuring:
         return found
 
     def _load(self) -> dict[str, float]:
-        before, started = self._spent(), time.time()
+        meter = self._meter()
         posted, effects = self._phase("load", self._size.registrations)
-        elapsed = time.time() - started
-        own, servers, busy = (after - start for after, start in zip(self._spent(), before, strict=True))
+        spent = meter()
         per_1000 = 1000 / len(posted.answers)
-        self._say(f"accepted {posted.rate:.0f}/s, p99 {1000 * posted.p99:.0f} ms, {own * per_1000:.1f} s CPU per 1,000")
+        self._say(
+            f"accepted {posted.rate:.0f}/s, p99 {1000 * posted.p99:.0f} ms, {spent.own * per_1000:.1f} s CPU per 1,000"
+        )
         return {
             "accepted_per_s": posted.rate,
             "post_p50": posted.p50,
             "post_p99": posted.p99,
             "done_per_s": len(posted.answers) / (effects.last - posted.first),
-            "cpu_per_1000": own * per_1000,
-            "servers_cpu_per_1000": servers * per_1000,
-            "disturbed": max(0.0, busy) / elapsed / (os.cpu_count() or 1),
+            "cpu_per_1000": spent.own * per_1000,
+            "servers_cpu_per_1000": spent.servers * per_1000,
+            "disturbed": spent.disturbed,
         }
 
     def _backlog(self) -> dict[str, float]:
@@ -94,7 +83,7 @@ class Measuring:
         posted = self._post("backlog", self._size.registrations)
         started = time.time()
         self._running.start_consumers()
-        effects = self._effects(posted)
+        effects = self._through(posted.name, posted.answers)
         drained = len(posted.answers) / (effects.last - effects.first)
         self._say(f"consumers stopped: accepted {posted.rate:.0f}/s; then drained {drained:.0f}/s")
         return {
@@ -108,12 +97,7 @@ class Measuring:
     def _phase(self, name: str, count: int, *, clients: int = 0, pause: float = 0.0) -> tuple[Posting, Effects]:
         self._watch.begin()
         posted = self._post(name, count, clients, pause)
-        return posted, self._effects(posted)
-
-    def _effects(self, posted: Posting) -> Effects:
-        effects = self._watch.wait(posted.answers, self._running.must_run)
-        self._wrong += [f"{posted.name}: {what}" for what in effects.wrong]
-        return effects
+        return posted, self._through(posted.name, posted.answers)
 
     def _post(self, name: str, count: int, clients: int = 0, pause: float = 0.0) -> Posting:
         order = Order(self._running.place.http_port, name, count, clients or self._size.clients, pause)
@@ -123,13 +107,6 @@ class Measuring:
         first = min(one.sent for one in posted)
         rate = sum(one.status == 201 for one in posted) / (max(one.answered for one in posted) - first)
         return Posting(name, rate, percentile(took, 0.5), percentile(took, 0.99), first, posted)
-
-    def _spent(self) -> tuple[float, float, float]:
-        """CPU seconds so far: this side's, the servers', and those of strangers to the bench."""
-        own, servers = self._running.cpu(), self._servers_cpu()
-        times = os.times()
-        bench = times.user + times.system + times.children_user + times.children_system
-        return own, servers, busy_seconds() - own - servers - bench
 
 
 def run(order: Order) -> list[Posted]:

@@ -2,14 +2,8 @@
 
 import json
 import random
-import shutil
-import signal
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +17,7 @@ from tests.drill.running import Drill, Plan
 from tests.drill.stage import Choice, Stage
 from tests.drill.timing import look as timing_of
 from tests.drill.verdict import rows
+from tests.staged import run, say, staged
 
 app = commands.make("Break everything, one thing after the other, under a load, and count what came of it.")
 
@@ -58,8 +53,9 @@ def drill(
     names = [name.strip() for name in faults.split(",") if name.strip()]
     chosen = catalogue.chosen(names, database.value, random.Random(seed))
     plan = Plan(chosen, seconds, seed, each_once=bool(names))
-    with _staged(Choice(database.value, rabbitmq.value, rate), keep) as stage:
-        report = _run(stage, plan, _say)
+    choice = Choice(database.value, rabbitmq.value, rate)
+    with staged(lambda folder: Stage(folder, choice, say), "drill", keep=keep) as stage:
+        report = _run(stage, plan, say)
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.table())
     return 0 if report.is_good else commands.FAILED
 
@@ -79,37 +75,5 @@ def _run(stage: Stage, plan: Plan, say: Callable[[str], None]) -> Report:
     return Report(plan.seed, stage.versions(), stage.choice.rate, found, not_run, strange, notes)
 
 
-@contextmanager
-def _staged(choice: Choice, keep: bool) -> Iterator[Stage]:
-    folder = Path(tempfile.mkdtemp(prefix="tidings-drill-"))
-    stage = Stage(folder, choice, _say)
-    try:
-        stage.start()
-        yield stage
-    except BaseException:
-        keep = True
-        raise
-    finally:
-        with _undisturbed():
-            stage.stop()
-        _say(f"logs and databases are in {folder}") if keep else shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let an interruption wait meanwhile: half a clean-up would leave servers behind."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _say(text: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
-
-
 if __name__ == "__main__":
-    # A drill that is told to end (TERM) ends its servers too, as one that is interrupted does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    commands.run(app, "./tidings drill")
+    run(app, "./tidings drill")

@@ -1,12 +1,6 @@
 """The command line of the bench of jobs: `python -m tests.bench.jobs`."""
 
 import json
-import shutil
-import signal
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -19,27 +13,13 @@ from tests.bench.jobs.figures import Round, medians, table
 from tests.bench.jobs.measuring import Measuring, Size
 from tests.bench.jobs.sides import SIDES, USUAL, JobSide
 from tests.bench.jobs.watching import Watch
+from tests.bench.phases import in_turns
 from tests.bench.servers import Servers
 from tests.bench.sides import Running
+from tests.staged import run, say, staged, undisturbed
 
 app = commands.make("Measure jobs beside the same task on Celery.")
 DATABASES = ("sqlite", "postgresql")
-
-
-@contextmanager
-def _servers(keep: bool) -> Iterator[Servers]:
-    folder = Path(tempfile.mkdtemp(prefix="tidings-jobs-"))
-    servers = Servers(folder)
-    try:
-        _say("starting RabbitMQ and PostgreSQL")
-        servers.start()
-        yield servers
-    except BaseException:
-        keep = True
-        raise
-    finally:
-        servers.stop()
-        _say(f"logs and databases are in {folder}") if keep else shutil.rmtree(folder, ignore_errors=True)
 
 
 def _one(servers: Servers, side: JobSide, database: str, number: int, size: Size) -> Round:
@@ -48,19 +28,16 @@ def _one(servers: Servers, side: JobSide, database: str, number: int, size: Size
     label = f"round {number}, {database}, {side.name}"
     try:
         watch = Watch(place.database, side)
-        return Measuring(running, watch, servers.cpu, size, lambda text: _say(f"{label}: {text}")).measure()
+        return Measuring(running, watch, servers.cpu, size, lambda text: say(f"{label}: {text}")).measure()
     finally:
-        running.stop()
+        with undisturbed():
+            running.stop()
 
 
 def _chosen(names: list[str] | None, known: tuple[str, ...], usual: tuple[str, ...]) -> list[str]:
     if unknown := [name for name in names or () if name not in known]:
         raise ConfigurationError(f"No {', '.join(unknown)}: choose from {', '.join(known)}.")
     return list(names or usual)
-
-
-def _say(text: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
 
 
 @app.command()
@@ -77,13 +54,10 @@ def bench(
     """Measure small jobs beside the same task on Celery with RabbitMQ; ends with 1 if ours did them wrong."""
     databases, sides = _chosen(database, DATABASES, DATABASES), _chosen(side, tuple(SIDES), USUAL)
     results: dict[str, dict[str, list[Round]]] = {each: {one: [] for one in sides} for each in databases}
-    with _servers(keep) as servers:
-        for number in range(1, rounds + 1):
-            for each in databases:
-                # Who goes first changes from round to round, so that nobody always meets the warmer machine.
-                for one in sides if number % 2 else reversed(sides):
-                    found = _one(servers, SIDES[one], each, number, Size(count, clients))
-                    results[each][one].append(found)
+    say("starting RabbitMQ and PostgreSQL")
+    with staged(Servers, "jobs", keep=keep) as servers:
+        for number, each, one in in_turns(rounds, databases, sides):
+            results[each][one].append(_one(servers, SIDES[one], each, number, Size(count, clients)))
     typer.echo(table(results))
     if json_file is not None:
         json_file.write_text(json.dumps(_as_json(results), indent=2) + "\n")
@@ -101,6 +75,4 @@ def _as_json(results: dict[str, dict[str, list[Round]]]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    # A bench that is told to end (TERM) ends its servers too, as one that is interrupted does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    commands.run(app, "python -m tests.bench.jobs")
+    run(app, "python -m tests.bench.jobs")

@@ -1,21 +1,16 @@
 """The phases of one run: warm up, jobs asked for while the worker is at work, and a backlog drained."""
 
-import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.errors import TidingsError
 from tests.bench import measuring
-from tests.bench.effects import Effects
 from tests.bench.figures import percentile
 from tests.bench.jobs.digesting import KIND
 from tests.bench.jobs.figures import Figures, Round
 from tests.bench.jobs.sides import TOKEN
-from tests.bench.jobs.watching import Watch
 from tests.bench.load import Order, Posted
-from tests.bench.program import busy_seconds
-from tests.bench.sides import Running
+from tests.bench.phases import Phases
 
 #: Jobs before anything counts.
 WARM_UP = 64
@@ -30,23 +25,8 @@ class Size:
     clients: int = 32
 
 
-class Measuring:
+class Measuring(Phases[Size]):
     """One side on one database, measured once."""
-
-    def __init__(
-        self,
-        running: Running,
-        watch: Watch,
-        servers_cpu: Callable[[], float],
-        size: Size,
-        say: Callable[[str], None],
-    ) -> None:
-        self._running = running
-        self._watch = watch
-        self._servers_cpu = servers_cpu
-        self._size = size
-        self._say = say
-        self._wrong: list[str] = []
 
     def measure(self) -> Round:
         """All phases."""
@@ -58,32 +38,31 @@ class Measuring:
 
     def _load(self) -> dict[str, float]:
         self._watch.begin()
-        before, started = self._spent(), time.time()
+        meter = self._meter()
         posted = self._post(self._size.jobs)
         effects = self._through("load", posted)
-        elapsed = time.time() - started
-        own, servers, busy = (after - start for after, start in zip(self._spent(), before, strict=True))
+        spent = meter()
         per_1000 = 1000 / len(posted)
         first = min(one.sent for one in posted)
         done = len(posted) / (effects.last - first)
-        self._say(f"asked for {_rate(posted):.0f}/s, done {done:.0f}/s, {own * per_1000:.1f} s CPU per 1,000")
+        self._say(f"asked for {_rate(posted):.0f}/s, done {done:.0f}/s, {spent.own * per_1000:.1f} s CPU per 1,000")
         return {
             "asked_per_s": _rate(posted),
             **_latencies("asked", posted),
             "done_per_s": done,
-            "cpu_per_1000": own * per_1000,
-            "servers_cpu_per_1000": servers * per_1000,
-            "disturbed": max(0.0, busy) / elapsed / (os.cpu_count() or 1),
+            "cpu_per_1000": spent.own * per_1000,
+            "servers_cpu_per_1000": spent.servers * per_1000,
+            "disturbed": spent.disturbed,
         }
 
     def _backlog(self) -> dict[str, float]:
         self._running.stop_consumers()
         self._watch.begin()
         posted = self._post(self._size.jobs)
-        before, started = self._spent()[0], time.time()
+        meter, started = self._meter(), time.time()
         self._running.start_consumers()
         effects = self._through("backlog", posted)
-        spent = (self._spent()[0] - before) * 1000 / len(posted)
+        spent = meter().own * 1000 / len(posted)
         drained = len(posted) / (effects.last - effects.first)
         self._say(f"worker stopped: asked for {_rate(posted):.0f}/s; then drained {drained:.0f}/s")
         return {
@@ -94,24 +73,12 @@ class Measuring:
             "drain_cpu_per_1000": spent,
         }
 
-    def _through(self, name: str, posted: list[Posted]) -> Effects:
-        effects = self._watch.wait(posted, self._running.must_run)
-        self._wrong += [f"{name}: {what}" for what in effects.wrong]
-        return effects
-
     def _post(self, count: int) -> list[Posted]:
         clients, port = self._size.clients, self._running.place.http_port
         posted = measuring.run(Order(port, "job", count, clients, path="/jobs", token=TOKEN, body=_BODY))
         if not any(one.status == 202 for one in posted):
             raise TidingsError(f"No job was accepted: {[one.status for one in posted[:5]]} …")
         return posted
-
-    def _spent(self) -> tuple[float, float, float]:
-        """CPU seconds so far: this side's, the servers', and those of strangers to the bench."""
-        own, servers = self._running.cpu(), self._servers_cpu()
-        times = os.times()
-        bench = times.user + times.system + times.children_user + times.children_system
-        return own, servers, busy_seconds() - own - servers - bench
 
 
 def _rate(posted: list[Posted]) -> float:
