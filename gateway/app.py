@@ -21,8 +21,9 @@ from gateway.event_types import routes as event_types
 from gateway.events import routes as events
 from gateway.failures import Failures
 from gateway.handlers import HANDLERS
-from gateway.jobs import results, stream
+from gateway.jobs import results, showing, stream
 from gateway.jobs import routes as jobs
+from gateway.jobs.looking import Looking
 from gateway.jobs.watching import Watching
 from gateway.methods import HeadAsGet
 from gateway.openapi import ANY_PROBLEM, describe
@@ -40,6 +41,7 @@ _log = structlog.get_logger(__name__)
 #: Looked at one after the other: what is asked for most often comes first.
 _ROUTERS = (
     users.public,
+    showing.private,
     jobs.private,
     users.private,
     events.private,
@@ -80,6 +82,7 @@ def create_app(settings: Settings, database: Database, relay: Relaying | None) -
     app.state.token = settings.token.encode()
     app.state.documents = Documents(settings)
     app.state.results = storing.store(settings.results)
+    app.state.looking = Looking(database)
     app.state.watching = Watching(database)
     app.state.readiness = Readiness(database, relay)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

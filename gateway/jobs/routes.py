@@ -6,14 +6,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Header, Query, Request
+from fastapi import Header, Query
 from sqlmodel import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from events.jobs import JobRequested
 from gateway.dependencies import Db, Operator
-from gateway.documents import cached
 from gateway.idempotency import Answer, OncePerKey
 from gateway.identifiers import Id
 from gateway.jobs.schemas import JobFilter, KindFilter, NewJob
@@ -23,7 +21,6 @@ from gateway.problems import Problem
 from gateway.security import operator_router
 from gateway.writing import write
 from infra import metrics
-from infra.database.engine import Database
 from infra.errors import NotNow
 from infra.jobs import cancelling, finding, starting, views
 from infra.jobs.finding import Filter, KindView, Stored
@@ -39,15 +36,6 @@ _LOCATION = {"Location": {**_TEXT, "description": "The job."}}
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     200: {"model": JobView, "headers": _LOCATION, "description": "Of a kind that joins: the job that is open already."},
     202: {"headers": {**_LOCATION, "Retry-After": {**_TEXT, "description": "Seconds until a look is worth it."}}},
-}
-_SHOWN: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"ETag": {**_TEXT, "description": "Another one after each change."}}},
-    303: {
-        "model": JobView,
-        "headers": {"Location": {**_TEXT, "description": "Its result."}},
-        "description": "It has succeeded, and has a result.",
-    },
-    304: {"description": "It is as you have it (`If-None-Match`)."},
 }
 _cursor = Cursor("jobs", by_id)
 _kinds = Cursor("job-kinds", lambda text: text if is_name(text) else None)
@@ -87,17 +75,6 @@ async def start(
     return answer.response()
 
 
-@private.get("/jobs/{id}", response_model=JobView, responses=_SHOWN | problems(404))
-async def show(id: Id, request: Request, database: Db) -> Response:  # noqa: A002  # the path's own name for it
-    """One job; once it has succeeded, with the way to its result."""
-    # SQLite reads a row from its own memory faster than a thread is told to: and this is what clients ask all the time.
-    stored = _find(database, id) if database.is_sqlite else await run_in_threadpool(_find, database, id)
-    body = views.as_json(stored)
-    if (result := views.result_of(stored)) is not None:
-        return Response(body, 303, {"Location": result}, "application/json")
-    return cached.answer(request, body.encode(), "application/json")
-
-
 @private.get("/jobs", response_model=Page[JobView], responses=problems(422))
 def listed(wanted: Annotated[JobFilter, Query()], database: Db) -> Response:
     """All jobs, the newest first."""
@@ -130,11 +107,6 @@ def kinds(wanted: Annotated[KindFilter, Query()], database: Db) -> Response:
         found = finding.kinds(session, text=wanted.text, after=after, limit=wanted.limit + 1)
     page = _kinds.page(found, wanted.limit, lambda item: item.name)
     return Response(page.model_dump_json(), media_type="application/json")
-
-
-def _find(database: Database, job_id: str) -> Stored:
-    with database.reading() as session:
-        return finding.find(session, job_id)
 
 
 async def _when_free(look: Callable[[], Awaitable[Stored]]) -> Stored:
