@@ -1,7 +1,8 @@
 """Whether those who read a job's state slow the job: `python -m tests.bench.jobs.watched [--rate 1000]`.
 
 A job that waits shows what the reads do to its process; one that computes shares two processors with the gateway
-and with the readers themselves, so the same readers on a gateway of nobody's (`/livez`) are measured beside it.
+and with the readers themselves, so the same readers of something that no job has to do with (`/livez`) are measured
+beside it, and each line says how many seconds of CPU who took.
 """
 
 import argparse
@@ -19,26 +20,40 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.jobs.kinds.long import PARTS
 from tests.bench.jobs.reading import Read, Reading
 from tests.bench.jobs.sides import OURS_JOBS, TOKEN
-from tests.bench.program import ROOT
+from tests.bench.program import ROOT, busy_seconds
 from tests.bench.servers import Servers
 from tests.bench.sides import Running
 from tests.waiting import until
 
 #: Kind, and what one of its parts is.
-JOBS = {"bench-waiting": 60, "bench-computing": 400}
+JOBS = {"bench-waiting": 80, "bench-computing": 1_800}
 #: Who reads meanwhile: nobody, readers of the job, readers of something that no job has to do with.
 READERS = ("nobody", "of the job", "of /livez")
 START = 90.0
+#: Seconds of a round: longer than a job takes that nobody holds up.
+ROUND = 9.0
+#: Seconds of CPU, by who took them.
+Cpu = dict[str, float]
 
 
 class Gateway:
-    """What is asked of it."""
+    """What is asked of it, and what it and those beside it cost."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, running: Running, servers: Servers) -> None:
+        self.port = running.place.http_port
+        self._running, self._servers = running, servers
+
+    def cpu(self) -> Cpu:
+        """So far."""
+        assert self._running.consumers is not None
+        return {
+            "gateway": self._running.gateway.cpu(),
+            "consumers and job": self._running.consumers.cpu(),
+            "servers": self._servers.cpu(),
+            "all": busy_seconds(),
+        }
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's body."""
@@ -72,9 +87,10 @@ def main() -> None:
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--database", default="sqlite", choices=["sqlite", "postgresql"])
     asked.add_argument("--niceness", default="0", help="of the process with the jobs; 10 is what it is by default")
+    asked.add_argument("--kind", action="append", choices=[*JOBS], help="both, unless one is named")
     options = asked.parse_args()
     with _gateway(options.database, options.niceness) as gateway:
-        for kind in JOBS:
+        for kind in options.kind or JOBS:
             found: dict[str, list[float]] = {each: [] for each in READERS}
             for _ in range(options.rounds):
                 for each in READERS:
@@ -89,17 +105,34 @@ def main() -> None:
 
 def _one(gateway: Gateway, kind: str, readers: str, rate: float) -> tuple[float, str]:
     path = gateway.job(kind)
+    before = gateway.cpu()
     if readers == "nobody":
-        time.sleep(JOBS["bench-waiting"] * PARTS / 1_000)  # nobody asks, so it is not asked whether it has ended either
-        return gateway.seconds(path), ""
-    reading = Reading(gateway.port, path if readers == "of the job" else "/livez", TOKEN, rate, 5.0)
+        time.sleep(ROUND)  # nobody asks, so it is not asked whether it has ended either
+        read, told = 0.0, ""
+    else:
+        found = _read(Reading(gateway.port, path if readers == "of the job" else "/livez", TOKEN, rate, ROUND))
+        read, told = found.cpu, _told(found)
+    return gateway.seconds(path), f"{told}CPU s: {_spent(before, gateway.cpu(), read)}"
+
+
+def _read(reading: Reading) -> Read:
     ended = subprocess.run(
         [sys.executable, "-m", "tests.bench.jobs.reading"],
         cwd=ROOT, input=json.dumps(asdict(reading)), stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    read = Read(**json.loads(ended.stdout))
+    return Read(**json.loads(ended.stdout))
+
+
+def _told(read: Read) -> str:
     told = f"{read.per_s:.0f} reads/s, p50 {1000 * read.p50:.1f} ms, p99 {1000 * read.p99:.1f} ms"
-    return gateway.seconds(path), f"{told}, not 200: {read.refused}"
+    return f"{told}, not 200: {read.refused}; "
+
+
+def _spent(before: Cpu, after: Cpu, readers: float) -> str:
+    spent = {who: after[who] - before[who] for who in after} | {"readers": readers}
+    everybody = spent.pop("all")
+    spent["others"] = everybody - sum(spent.values())
+    return ", ".join(f"{who} {seconds:.1f}" for who, seconds in spent.items())
 
 
 @contextmanager
@@ -115,7 +148,7 @@ def _gateway(database: str, niceness: str) -> Iterator[Gateway]:
             try:
                 running.start_consumers()
                 running.wait()
-                yield Gateway(running.place.http_port)
+                yield Gateway(running, servers)
             finally:
                 running.stop()
         finally:
