@@ -1,12 +1,14 @@
-"""Readers of one resource at a steady pace, in a process of its own: `python -m tests.bench.jobs.reading`.
+"""Readers of one resource at a steady pace until SIGTERM, in a process of its own: `tests.bench.jobs.reading`.
 
 It shares the processors with what is measured, so it is made to cost little: callbacks instead of tasks and streams.
 """
 
 import asyncio
 import json
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -15,13 +17,12 @@ import uvloop
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What to read: so often a second, by so many connections, for so many seconds."""
+    """What to read: so often a second, by so many connections."""
 
     port: int
     path: str
     token: str
     rate: float
-    seconds: float
     clients: int = 16
 
 
@@ -46,7 +47,7 @@ class Reader(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._pause = reading.clients / reading.rate
         self._due = began + number / reading.rate
-        self._end = began + reading.seconds
+        self._is_told_to_end = False
         head = f"GET {reading.path} HTTP/1.1\r\nHost: 127.0.0.1:{reading.port}\r\n"
         self._payload = f"{head}Authorization: Bearer {reading.token}\r\n\r\n".encode()
         self._answer = b""
@@ -76,8 +77,12 @@ class Reader(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_exception(error or ConnectionResetError("The gateway ended the connection."))
 
+    def end(self) -> None:
+        """Read no more once the answer that is under way is there."""
+        self._is_told_to_end = True
+
     def _wait(self) -> None:
-        if self._due >= self._end:
+        if self._is_told_to_end:
             self.ended.set_result(None)
             self._transport.close()
         elif (early := self._due - time.monotonic()) > 0:
@@ -94,9 +99,10 @@ def _is_whole(answer: bytes) -> bool:
 
 
 async def read(reading: Reading) -> Read:
-    """All connections together."""
+    """All connections together, until SIGTERM."""
     began, spent, loop = time.monotonic(), time.process_time(), asyncio.get_running_loop()
     readers = [Reader(reading, number, began) for number in range(reading.clients)]
+    loop.add_signal_handler(signal.SIGTERM, _end, readers)
     for each in readers:
         await loop.create_connection(lambda each=each: each, "127.0.0.1", reading.port)  # type: ignore[misc]
     await asyncio.gather(*(each.ended for each in readers))
@@ -111,9 +117,14 @@ async def read(reading: Reading) -> Read:
     )
 
 
+def _end(readers: Sequence[Reader]) -> None:
+    for each in readers:
+        each.end()
+
+
 def main() -> None:
-    """Read what is wanted as JSON from standard input; write what came of it as JSON to standard output."""
-    reading = Reading(**json.loads(sys.stdin.read()))
+    """Read what is wanted as JSON; write what came of it as JSON to standard output."""
+    reading = Reading(**json.loads(sys.argv[1]))
     sys.stdout.write(json.dumps(asdict(uvloop.run(read(reading)))))
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -32,8 +32,8 @@ JOBS = {"bench-waiting": 80, "bench-computing": 1_800}
 #: Who reads meanwhile: nobody, readers of the job, readers of something that no job has to do with.
 READERS = ("nobody", "of the job", "of /livez")
 START = 90.0
-#: Seconds of a round: longer than a job takes that nobody holds up.
-ROUND = 9.0
+#: Seconds between looks whether a job has ended: so few that they count as nobody's.
+PAUSE = 0.5
 #: Seconds of CPU, by who took them.
 Cpu = dict[str, float]
 
@@ -74,8 +74,8 @@ class Gateway:
 
     def seconds(self, path: str) -> float:
         """How long a job took, once it has ended."""
-        until(lambda: self.ask("GET", path)["state"] == "succeeded", seconds=START, what="the job's end")
-        times = self.ask("GET", path)
+        while (times := self.ask("GET", path))["finished_at"] is None:
+            time.sleep(PAUSE)
         began, ended = (_moment(times[name]) for name in ("started_at", "finished_at"))
         return ended - began
 
@@ -107,20 +107,23 @@ def _one(gateway: Gateway, kind: str, readers: str, rate: float) -> tuple[float,
     path = gateway.job(kind)
     before = gateway.cpu()
     if readers == "nobody":
-        time.sleep(ROUND)  # nobody asks, so it is not asked whether it has ended either
-        read, told = 0.0, ""
+        seconds, told, read = gateway.seconds(path), "", 0.0
     else:
-        found = _read(Reading(gateway.port, path if readers == "of the job" else "/livez", TOKEN, rate, ROUND))
-        read, told = found.cpu, _told(found)
-    return gateway.seconds(path), f"{told}CPU s: {_spent(before, gateway.cpu(), read)}"
+        reading = Reading(gateway.port, path if readers == "of the job" else "/livez", TOKEN, rate)
+        seconds, found = _read(reading, lambda: gateway.seconds(path))
+        told, read = _told(found), found.cpu
+    return seconds, f"{told}CPU s: {_spent(before, gateway.cpu(), read)}"
 
 
-def _read(reading: Reading) -> Read:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.bench.jobs.reading"],
-        cwd=ROOT, input=json.dumps(asdict(reading)), stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    return Read(**json.loads(ended.stdout))
+def _read(reading: Reading, meanwhile: Callable[[], float]) -> tuple[float, Read]:
+    command = [sys.executable, "-m", "tests.bench.jobs.reading", json.dumps(asdict(reading))]
+    readers = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        seconds = meanwhile()
+    finally:
+        readers.terminate()
+        output, _ = readers.communicate()
+    return seconds, Read(**json.loads(output))
 
 
 def _told(read: Read) -> str:
