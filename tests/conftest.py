@@ -1,6 +1,7 @@
 """The servers that tests run against: real ones, private to this test session, started when the first test asks."""
 
 import atexit
+import gc
 import logging
 import os
 import secrets
@@ -36,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     structlog.configure = _without_cache(structlog.configure)
     parallel.register(config)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported for all tests stays: no collection of garbage in one of them need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _without_cache(configure: Callable[..., None]) -> Callable[..., None]:

@@ -21,7 +21,9 @@ from tests.waiting import until
 #: Seconds for a start, and for an end.
 PATIENCE = 60.0
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["gateway.app", "consumers", "scheduler.program", "infra.rabbitmq.workers"])
+_WARM.set_forkserver_preload(
+    ["gateway.app", "consumers", "scheduler.program", "infra.rabbitmq.workers", "tests.frozen"]
+)
 
 
 class Program:
