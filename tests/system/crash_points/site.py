@@ -27,9 +27,11 @@ from tests.waiting import until
 _EFFECT, _LEASE, _LETTER = table(Effect), table(Lease), table(DeadLetter)
 #: Everybody's own consumers, then those of the crash points.
 CONSUMERS = ("welcome-email", "activity-log", "crash-journal", "crash-batch")
+#: What dies does no jobs, whose process would be started some three hundred times for nothing.
 _MODULES = {
     "gateway": ("gateway",),
-    "consumers": ("consumers",),
+    "consumers": ("consumers", "--job-processes", "0"),
+    "consumers and jobs": ("consumers",),
     "scheduler": ("tests.system.crash_points.clock",),
 }
 

@@ -73,7 +73,7 @@ def test_a_gap_and_an_order_are_decided_once_though_the_scheduler_died(site: Sit
 
 def test_the_program_ends_soon_after_its_worker_even_one_that_died_as_it_began(sqlite_site: Site) -> None:
     wait_for_consumers(sqlite_site, *sqlite_site.people("Steady", 1))
-    assert EXIT == sqlite_site.exit_code("consumers", "delivery.before-ack")
+    assert EXIT == sqlite_site.exit_code("consumers and jobs", "delivery.before-ack")
     recover(sqlite_site)
 
 
