@@ -31,7 +31,7 @@ _TOGETHER = {
     "replicas on PostgreSQL": r"system/replicas/.*\bpostgresql",
     "replicas on SQLite": r"system/replicas/",
     "timed consumers": r"system/timed/",
-    "whole installations": r"system/test_(kills|main_job|pauses|hostile_flood|browser|asyncapi)\.py",
+    "whole installations": r"system/test_(activity_report|kills|main_job|pauses|hostile_flood|browser|asyncapi)\.py",
 }
 _ALONE = "alone"
 #: How a run ends in which nobody is left in the middle of a test.
