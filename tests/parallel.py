@@ -18,7 +18,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 #: Groups of tests that share what takes long to start, by a pattern of their ids; the longest first. All other tests
-#: stay with those of their file.
+#: stay with those of their file. Those of `times` run alone: among others of their file, they would have all processes
+#: stand still until the longest test of the moment is over.
 _TOGETHER = {
     "crash points on PostgreSQL": r"crash_points/.*\bpostgresql",
     "crash points on SQLite": r"crash_points/",
@@ -28,6 +29,7 @@ _TOGETHER = {
     "the state machine on PostgreSQL": r"infra/test_state_machine\.py",
     "the drill on PostgreSQL": r"system/test_drill\.py.*\bpostgresql",
     "the drill on SQLite": r"system/test_drill\.py",
+    "times": r"system/replicas/test_on_the_bus\.py|scheduler/test_operated\.py::test_a_run_of_now",
     "replicas on PostgreSQL": r"system/replicas/.*\bpostgresql",
     "replicas on SQLite": r"system/replicas/",
     "timed consumers": r"system/timed/",

@@ -41,6 +41,8 @@ _TEST = "import threading\n\ndef test_for_ever(server):\n    threading.Event().w
         ("tests/system/crash_points/test_crash_points.py::test_x[once-sqlite-p]", "crash points on SQLite"),
         ("tests/system/crash_points/test_errors.py::test_x[postgresql]", "crash points on PostgreSQL"),
         ("tests/system/test_drill.py::test_x[postgresql]", "the drill on PostgreSQL"),
+        ("tests/system/replicas/test_replicas.py::test_x[postgresql]", "replicas on PostgreSQL"),
+        ("tests/system/replicas/test_on_the_bus.py::test_x[postgresql]", "times"),
         ("tests/events/test_users.py::test_x[1]", "tests/events/test_users.py"),
     ],
 )
