@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Flood:
 
     def __init__(self) -> None:
         self.strangers = Strangers(seed=3)
+        #: Hostile messages so far.
+        self.sent = 0
         self.good: dict[str, str] = {}
         self.kept: set[Kept] = set()
         #: Hostile ones that are events all the same, such as one with a strange but possible source.
@@ -56,6 +58,7 @@ class Flood:
             for number, message in enumerate(self.strangers.messages(HOSTILE)):
                 self._expect(message)
                 _publish(channel, message)
+                self.sent = number + 1
                 if number % (HOSTILE // GOOD) == 0:
                     event_id, email, good = self.strangers.good()
                     self.good[event_id] = email
@@ -96,10 +99,11 @@ def kept(installation: Installation) -> set[Kept]:
     return found
 
 
-def register(installation: Installation, count: int) -> dict[str, str]:
-    """People who come in by the front door meanwhile: event -> address."""
+def register(installation: Installation, count: int, has_come: Callable[[float], bool]) -> dict[str, str]:
+    """People who come in by the front door all the while, each after its share of the flood: event -> address."""
     found = {}
     for number in range(count):
+        until(lambda: has_come(number / count), seconds=200, what="the flood")  # noqa: B023  # called at once
         email = f"neighbour{number}@example.com"
         status, answer = installation.ask("POST", "/users", {"name": "Neighbour", "email": email})
         assert status == 201
@@ -113,7 +117,7 @@ def test_hostile_messages_are_kept_with_their_reasons_and_harm_nobody(installati
     flood = Flood()
     with ThreadPoolExecutor(1) as pool:
         flooding = pool.submit(flood.run, installation.status()["amqp"])
-        good = register(installation, 100)
+        good = register(installation, 100, lambda share: flooding.done() or flood.sent >= share * HOSTILE)
         flooding.result(200)
     good |= flood.good
 
