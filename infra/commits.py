@@ -1,12 +1,13 @@
 """What a delivery writes: the claim of its event, what its handler collected, and what became of its effects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
-from infra.context import DeliveryContext
+from infra.context import DeliveryContext, Joint
 from infra.database import effects, erasures, inbox, outbox
 from infra.database.engine import Database
 from infra.effects import Intent
@@ -14,6 +15,16 @@ from infra.faults import failpoint
 
 #: A handler that took no longer is not asked for again.
 _QUICK = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A try that is through, and wrote no rows of its own."""
+
+    context: DeliveryContext
+    delivery: inbox.Delivery
+    #: Who is to perform its effects.
+    owner: str
 
 
 class AlreadyHandled(BaseException):
@@ -63,17 +74,27 @@ def write(session: Session, context: DeliveryContext, owner: str) -> None:
         inbox.owe_effects(session, context.event_id, context.consumer)
         effects.intend(session, context.intents, owner)
     outbox.add_all(session, context.published)
+    _write_joint(session, context.joint)
     failpoint("delivery.in-transaction", context.consumer)
 
 
-def claim_and_write(session: Session, *, context: DeliveryContext, delivery: inbox.Delivery, owner: str) -> bool:
-    """The whole commit of a handler that wrote no rows of its own; False when another delivery came first."""
-    if not inbox.claim(session, delivery, owes_effects=bool(context.intents)):
-        return False
-    effects.intend(session, context.intents, owner)
-    outbox.add_all(session, context.published)
-    failpoint("delivery.in-transaction", delivery.consumer)
-    return True
+def claim_and_write(session: Session, these: Sequence[Through]) -> list[bool]:
+    """The whole commit of handlers that wrote no rows of their own; False where another delivery came first."""
+    claimed = inbox.claim_all(session, [(one.delivery, bool(one.context.intents)) for one in these])
+    ours = [one for one, is_ours in zip(these, claimed, strict=True) if is_ours]
+    for one in ours:
+        effects.intend(session, one.context.intents, one.owner)
+        outbox.add_all(session, one.context.published)
+    _write_joint(session, [each for one in ours for each in one.context.joint])
+    for one in ours:
+        failpoint("delivery.in-transaction", one.delivery.consumer)
+    return claimed
+
+
+def _write_joint(session: Session, joint: Sequence[Joint]) -> None:
+    """Call each function once, with all that it is to write."""
+    for write in dict.fromkeys(each for each, _ in joint):
+        write(session, [what for each, what in joint if each == write])
 
 
 def mark_sent(session: Session, *, intent: Intent, last: bool) -> None:

@@ -1,6 +1,6 @@
 """What a handler holds in its hand: it collects, and the delivery commits all of it at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from infra.effects import Intent
 from infra.errors import ConfigurationError
 
 T = TypeVar("T")
+#: What writes for several deliveries at once, and what it is to write for one.
+Joint = tuple[Callable[[Session, Sequence[Any]], None], Any]
 #: Idempotency keys are made from what makes an effect the same effect (RFC 9562, section 5.5).
 _KEYS = UUID("6c1f6d1e-9d0b-5f0c-8f5e-7f3a2f5b8f11")
 
@@ -38,6 +40,8 @@ class DeliveryContext:
     #: Effects that earlier commits of the same event wrote down, and those of them that are to be performed now.
     intended: int = 0
     owed: list[Intent] = field(default_factory=list)
+    #: What else is to be written with it, in one go with the like of other deliveries that share the transaction.
+    joint: list[Joint] = field(default_factory=list, repr=False)
     #: What is to be done, without fail, when the transaction is committed.
     after_commit: list[Callable[[], None]] = field(default_factory=list, repr=False)
     _session: Session | None = None

@@ -14,7 +14,7 @@ from infra.context import DeliveryContext
 from infra.database import dead_letters, erasures, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
-from infra.errors import Busy, DatabaseUnavailable
+from infra.errors import Busy, DatabaseUnavailable, LeaseLost
 from infra.failing import Failing
 from infra.faults import failpoint
 from infra.ordering import Ordering
@@ -24,6 +24,10 @@ from infra.spells import Spell
 from infra.subscriptions import Subscription
 from infra.tries import Try
 
+#: What ends a try without being its failure.
+_DECIDED = (
+    DatabaseUnavailable, Busy, LeaseLost, commits.GivenUp, commits.Postponed, KeyboardInterrupt, SystemExit,
+)  # fmt: skip
 _LATER = Hold("what came with it took long")
 
 
@@ -106,7 +110,7 @@ class Deliveries:
         try:
             with self._performing.sole(one.delivery):
                 return self._end(subscription, one, handle)
-        except commits.GivenUp:
+        except (commits.GivenUp, LeaseLost):  # a job that is another worker's now
             return PassedOver()
         except commits.Postponed as postponed:
             return self._failing.postponed(one.delivery, postponed)
@@ -122,7 +126,7 @@ class Deliveries:
                 return Done(filtered=True)
             failpoint("delivery.after-commit", one.consumer)
             self._performing.perform(intents)
-        except (DatabaseUnavailable, Busy, commits.GivenUp, commits.Postponed, KeyboardInterrupt, SystemExit):
+        except _DECIDED:
             raise
         except BaseException as error:  # a time limit is no Exception; whatever ended the handler counts
             if self._is_stopping() and not isinstance(error, Exception):
@@ -183,14 +187,12 @@ class Deliveries:
             if has_begun := context.has_begun:
                 commits.require_wanted(context.session, one.delivery)
                 commits.write(context.session, context, self._performing.owner)
-        if has_begun:
-            for follow in context.after_commit:
-                follow()
-            return [*context.owed, *context.intents]
-        commit = partial(commits.claim_and_write, context=context, delivery=one.delivery, owner=self._performing.owner)
-        if not self._database.run(commit):
+        through = commits.Through(context, one.delivery, self._performing.owner)
+        if not (has_begun or self._database.join(commits.claim_and_write, through)):
             raise commits.AlreadyHandled
-        return context.intents
+        for follow in context.after_commit:
+            follow()
+        return [*context.owed, *context.intents]
 
     def _context(self, subscription: Subscription, one: Try, begin: Callable[[], Session]) -> DeliveryContext:
         attempt, publishes = one.delivery.attempt, subscription.publishes

@@ -65,7 +65,7 @@ async def start(
             made = starting.order(session, wanted.kind, wanted.parameters, **said, traceparent=traceparent)
         except starting.AlreadyOpen as error:
             raise _open(error) from None
-        body = views.as_json(finding.find(session, made.id))
+        body = views.as_json(made.stored or finding.find(session, made.id))
         place = {"Location": f"/jobs/{made.id}"}
         return Answer(202, body, place | _LOOK_AGAIN) if made.is_new else Answer(200, body, place)
 

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from uuid_utils.compat import uuid7
 
 from infra.database.recovery_tables import Audit
+from infra.database.session import add_rows
 from infra.database.tables import table
 
 _AUDIT = table(Audit)
@@ -40,7 +41,7 @@ def write(  # noqa: PLR0913  # each is named
         "why": why,
         "details": dict(details or {}),
     }
-    session.connection().execute(_ADD, row)
+    add_rows(session, _ADD, [row])
     return str(row["id"])
 
 

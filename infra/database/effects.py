@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlmodel import Session
 
+from infra.database.session import add_rows
 from infra.database.tables import Effect, table
 from infra.effects import Intent
 from infra.errors import Busy
@@ -48,9 +49,7 @@ def intend(session: Session, intents: Sequence[Intent], owner: str, *, later: bo
     `later` is after a further one, which may be another process's: nobody holds them until then.
     """
     busy_until = _LONG_AGO if later else datetime.now(UTC) + LEASE
-    rows = [_row(intent, owner, busy_until) for intent in intents]
-    if rows:
-        session.connection().execute(_INTEND, rows if len(rows) > 1 else rows[0])
+    add_rows(session, _INTEND, [_row(intent, owner, busy_until) for intent in intents])
 
 
 def take(session: Session, event_id: str, consumer: str, owner: str) -> list[Intent]:

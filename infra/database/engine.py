@@ -1,8 +1,9 @@
 """The database: one Session class everywhere, and the only place that commits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, make_url
@@ -14,11 +15,12 @@ from infra.database.away import DatabaseError, named
 from infra.database.bell import Bell
 from infra.database.notifications import NotifyBell
 from infra.database.session import CoreSession
-from infra.database.writer import Writer
+from infra.database.writer import Writer, one_by_one
 from infra.errors import ConfigurationError
 from infra.shields import Shield
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 #: Key in `session.info`, set by the outbox: this transaction added events.
 ADDED_EVENTS = "added-events"
 #: How libpq learns that a server has gone without a word, which takes the system's own TCP 15 minutes and more: 5 s to
@@ -50,29 +52,20 @@ class Database:
         #: Tells the relay of another process of new events.
         self.bell = bell
         self._wake: list[Callable[[], None]] = [bell.ring]
-        self._writer = Writer(self.transaction)
+        self._writer = Writer(partial(self._transaction, gathers=True))
 
     @property
     def is_sqlite(self) -> bool:
         """SQLite or PostgreSQL: there is no third."""
         return self.engine.dialect.name == "sqlite"
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> AbstractContextManager[Session]:
         """Commit what the block did, or nothing of it when the block raises; begins at the block's first statement.
 
         Raises:
             DatabaseUnavailable: the database is away, or was locked for too long.
         """
-        try:
-            with Shield() as shield:
-                with self.engine.connect() as connection, CoreSession(connection) as session:
-                    with shield.lowered():
-                        yield session
-                    session.settle()
-                self._tell_of(session)
-        except DatabaseError as error:
-            raise named(error) from error
+        return self._transaction()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -98,7 +91,7 @@ class Database:
         The function gets a savepoint of its own and may be run a second time; its future has its result only when the
         common commit is through.
         """
-        return self._writer.submit(work)
+        return self._writer.submit(one_by_one, work)
 
     def run(self, work: Callable[[Session], T]) -> T:
         """The same, and wait for the result; no time limit interrupts the wait, which is a short one.
@@ -108,6 +101,19 @@ class Database:
         """
         with Shield():
             return self.submit(work).result()
+
+    def join(self, together: Callable[[Session, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """Have this written together with what waits for the same function, all of it in as few statements as it can.
+
+        What the function raises undoes all that it was given, and each is then written alone.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+            Exception: what the function refused this one with.
+        """
+        with Shield():
+            result: T = self._writer.submit(together, item).result()
+        return result
 
     def on_outbox(self, wake: Callable[[], None]) -> None:
         """Call this, from any thread, after each commit of this process that added events to the outbox."""
@@ -119,6 +125,19 @@ class Database:
         self.engine.dispose()
         self._reading.dispose()
         self._close()
+
+    @contextmanager
+    def _transaction(self, *, gathers: bool = False) -> Iterator[CoreSession]:
+        """One that gathers is shared by many: see `CoreSession.add_rows`."""
+        try:
+            with Shield() as shield:
+                with self.engine.connect() as connection, CoreSession(connection, gathers=gathers) as session:
+                    with shield.lowered():
+                        yield session
+                    session.settle()
+                self._tell_of(session)
+        except DatabaseError as error:
+            raise named(error) from error
 
     def _tell_of(self, session: Session) -> None:
         if session.info.get(ADDED_EVENTS):

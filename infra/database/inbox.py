@@ -84,22 +84,28 @@ def erase(session: Session, delivery: Delivery) -> bool:
     return _settled_as("erased", session, delivery)
 
 
+def claim_all(session: Session, these: Sequence[tuple[Delivery, bool]]) -> list[bool]:
+    """The same for several, each with whether it owes effects: those that are new in one statement."""
+    new: dict[tuple[str, str], tuple[Delivery, str]] = {}
+    if len(these) > 1:
+        for delivery, owes_effects in these:
+            new.setdefault(_key(delivery), (delivery, "committed" if owes_effects else "handled"))
+    claimed = _add(session, list(new.values()))
+    found = []
+    for delivery, owes_effects in these:
+        is_new = _key(delivery) in claimed
+        claimed.discard(_key(delivery))
+        found.append(is_new or claim(session, delivery, owes_effects=owes_effects))
+    return found
+
+
 def claim_new(session: Session, deliveries: Sequence[Delivery], unwanted: Sequence[Delivery] = ()) -> set[str]:
     """Claim first deliveries of one consumer, all in one statement, and settle those that it does not want.
 
     Gives the ids of those that nobody had, and that are not about what was erased.
     """
-    ended = {"handled_at": datetime.now(UTC), "error": None}
-    rows = [{**_values(each), "state": "handled", **ended} for each in deliveries]
-    rows += [{**_values(each), "state": "filtered", **ended} for each in unwanted]
-    connection = session.connection()
-    claimed = set(connection.execute(_STATEMENTS[connection.dialect.name][2], rows).scalars())
-    # After the claim: whoever erases waits for those that have claimed something by then.
-    erased = erasures.of(session, [(each.event_id, each.subject) for each in deliveries])
-    dropped = [each for each in deliveries if (each.event_id, each.subject) in erased and each.event_id in claimed]
-    if dropped:
-        connection.execute(_ERASE, [{"event": each.event_id, "who": each.consumer} for each in dropped])
-    return claimed - {each.event_id for each in dropped}
+    rows = [(each, "handled") for each in deliveries] + [(each, "filtered") for each in unwanted]
+    return {event_id for event_id, _ in _add(session, rows)}
 
 
 def owe_effects(session: Session, event_id: str, consumer: str) -> None:
@@ -147,6 +153,30 @@ def of_event(session: Session, event_id: str) -> list[Inbox]:
     return [Inbox(**row._mapping) for row in rows]  # noqa: SLF001  # public, see SQLAlchemy's Row
 
 
+def _add(session: Session, these: Sequence[tuple[Delivery, str]]) -> set[tuple[str, str]]:
+    """Write these with their states; gives the keys of those that nobody had, and that are not about what was erased.
+
+    No two of them have the same key.
+    """
+    if not these:
+        return set()
+    ended = {"handled_at": datetime.now(UTC), "error": None}
+    rows = [{**_values(each), "state": state, **ended} for each, state in these]
+    connection = session.connection()
+    added = {(row.event_id, row.consumer) for row in connection.execute(_STATEMENTS[connection.dialect.name][2], rows)}
+    # After the claim: whoever erases waits for those that have claimed something by then.
+    wanted = [each for each, state in these if state != "filtered"]
+    erased = erasures.of(session, [(each.event_id, each.subject) for each in wanted])
+    dropped = {_key(each) for each in wanted if (each.event_id, each.subject) in erased} & added
+    if dropped:
+        connection.execute(_ERASE, [{"event": event_id, "who": consumer} for event_id, consumer in dropped])
+    return added - dropped
+
+
+def _key(delivery: Delivery) -> tuple[str, str]:
+    return delivery.event_id, delivery.consumer
+
+
 def _settled_as(state: str, session: Session, delivery: Delivery) -> bool:
     values = {**_values(delivery), "state": state, "handled_at": datetime.now(UTC), "error": None, "subject_key": ""}
     return bool(session.connection().execute(_claims(session, delivery), values).rowcount)
@@ -181,15 +211,15 @@ def _failure(insert: Any, *conditions: Any) -> Any:
     ).returning(_INBOX.c.first_at)
 
 
-def _news(insert: Any) -> Any:
-    return insert(_INBOX).on_conflict_do_nothing().returning(_INBOX.c.event_id)
+def _new(insert: Any) -> Any:
+    return insert(_INBOX).on_conflict_do_nothing().returning(_INBOX.c.event_id, _INBOX.c.consumer)
 
 
 _STATEMENTS = {
     name: (
         _claim(insert),
         _failure(insert),
-        _news(insert),
+        _new(insert),
         _claim(insert, _INBOX.c.state != "dead"),
         _failure(insert, _INBOX.c.state != "dead"),
     )

@@ -1,14 +1,16 @@
 """Jobs that a worker begins: taken over with a lease on them, unless somebody works on them or they have ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, null, select, text, update
+from sqlalchemy import Row, bindparam, exists, func, null, select, text, update
 from sqlmodel import Session
 
-from infra.database.job_tables import OPEN, Job
+from infra.database.job_tables import OPEN, Job, JobFile
 from infra.database.tables import Inbox, UtcDateTime, table
+from infra.database.writer import refused
 from infra.errors import NoSuchJob
 from infra.owners import is_gone
 
@@ -16,6 +18,7 @@ _JOB, _INBOX = table(Job), table(Inbox)
 #: How long a worker that says nothing keeps its job. Clocks of machines may differ by nearly as much.
 LEASE = timedelta(seconds=60)
 _NOW = bindparam("now", type_=UtcDateTime)
+_FILE = table(JobFile)
 _THIS = (_JOB.c.id == bindparam("job"), _JOB.c.event_id == bindparam("event"))
 _TAKEN: dict[str, Any] = {
     "state": "running",
@@ -28,12 +31,21 @@ _TAKEN: dict[str, Any] = {
     "retry_at": None,
 }
 _TOLD = (
-    _JOB.c.created_at, _JOB.c.checkpoint, _JOB.c.effects, _JOB.c.worked, _JOB.c.progress, _JOB.c.progress_text,
-    _JOB.c.cancelled_at,
+    _JOB.c.id, _JOB.c.created_at, _JOB.c.checkpoint, _JOB.c.effects, _JOB.c.worked, _JOB.c.progress,
+    _JOB.c.progress_text, _JOB.c.cancelled_at,
+    exists().where(_FILE.c.job_id == _JOB.c.id).label("has_files"),
 )  # fmt: skip
-#: What nearly all of them are: new, or handed back, which is the same try.
+#: What nearly all of them are: new, or handed back, which is the same try. Neither a job nor its event is another's.
 _TAKE_WAITING = (
-    update(_JOB).where(*_THIS, _JOB.c.state == "queued", _JOB.c.cancelled_at.is_(None)).values(_TAKEN).returning(*_TOLD)
+    update(_JOB)
+    .where(
+        _JOB.c.id.in_(bindparam("jobs", expanding=True)),
+        _JOB.c.event_id.in_(bindparam("events", expanding=True)),
+        _JOB.c.state == "queued",
+        _JOB.c.cancelled_at.is_(None),
+    )
+    .values(_TAKEN)
+    .returning(*_TOLD)
 )
 #: One that is locked is passed over: its worker may be in a `step`, and this transaction has others' work in it.
 _LOOK = select(_JOB).where(*_THIS).with_for_update(skip_locked=True)
@@ -74,6 +86,8 @@ class Run:
     checkpoint: dict[str, Any] | None
     #: Effects that checkpoints have committed.
     effects: int
+    #: Files of its result are counted already.
+    has_files: bool
     #: Seconds of work that this try has had before.
     worked: float
     progress: float
@@ -97,31 +111,61 @@ class Held:
     seconds: float
 
 
-def begin(session: Session, request: Request, owner: str, lease: timedelta = LEASE) -> Run | Over | Held:
-    """Take the job over, unless somebody works on it or it has ended.
+def begin(
+    session: Session, these: Sequence[Request], *, owner: str, lease: timedelta = LEASE
+) -> list[Run | Over | Held]:
+    """Take these jobs over, unless somebody works on them or they have ended; refused is what is no job (NoSuchJob)."""
+    now = datetime.now(UTC)
+    taking = {"me": owner, "now": now, "until": now + lease}
+    waiting = _take_waiting(session, these, taking)
+    found: list[Run | Over | Held] = []
+    for request in these:
+        if (row := waiting.pop(request.job_id, None)) is not None:
+            found.append(_run(row, owner, lease))
+            continue
+        try:
+            found.append(_begin(session, request, taking, lease))
+        except NoSuchJob as error:
+            found.append(refused(error))
+    return found
+
+
+def _take_waiting(session: Session, these: Sequence[Request], taking: dict[str, Any]) -> dict[str, Row[Any]]:
+    taken: dict[str, Row[Any]] = {}
+    for attempt in {request.attempt for request in these}:
+        some = [request for request in these if request.attempt == attempt]
+        values = {"jobs": [each.job_id for each in some], "events": [each.event_id for each in some]}
+        rows = session.connection().execute(_TAKE_WAITING, {**taking, **values, "attempt": attempt})
+        taken |= {row.id: row for row in rows}
+    return taken
+
+
+def _begin(session: Session, request: Request, taking: dict[str, Any], lease: timedelta) -> Run | Over | Held:
+    """Take over one that is not simply waiting.
 
     Raises:
         NoSuchJob: there is no such job.
     """
-    now = datetime.now(UTC)
     values = {"job": request.job_id, "event": request.event_id}
-    taking = {**values, "me": owner, "now": now, "until": now + lease, "attempt": request.attempt}
-    row = session.connection().execute(_TAKE_WAITING, taking).one_or_none()
-    if row is None:
-        found = session.connection().execute(_LOOK, values).one_or_none()
-        if found is None:
-            return _locked(session, request, values, now)
-        way = _way(session, request, found, owner, now)
-        if isinstance(way, Over | Held):
-            return way
-        row = session.connection().execute(way, taking).one()
+    found = session.connection().execute(_LOOK, values).one_or_none()
+    if found is None:
+        return _locked(session, request, values, taking["now"])
+    way = _way(session, request, found, taking["me"], taking["now"])
+    if isinstance(way, Over | Held):
+        return way
+    row = session.connection().execute(way, {**taking, **values, "attempt": request.attempt}).one()
+    return _run(row, taking["me"], lease)
+
+
+def _run(row: Row[Any], owner: str, lease: timedelta) -> Run:
     return Run(
-        job_id=request.job_id,
+        job_id=row.id,
         owner=owner,
         lease=lease,
         requested_at=row.created_at,
         checkpoint=row.checkpoint,
         effects=row.effects,
+        has_files=row.has_files,
         worked=row.worked,
         progress=row.progress,
         progress_text=row.progress_text,

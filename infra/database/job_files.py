@@ -11,6 +11,7 @@ from sqlalchemy import tuple_ as row
 from sqlmodel import Session
 
 from infra.database.job_tables import Job, JobFile
+from infra.database.session import add_rows
 from infra.database.tables import UtcDateTime, table
 
 #: The ordinal of the file that is what a job's function returned.
@@ -77,23 +78,25 @@ class Expired:
     key: str
 
 
-def add(session: Session, job_id: str, files: Sequence[JobFile]) -> None:
+def add(session: Session, job_id: str, files: Sequence[JobFile], *, are_first: bool = False) -> None:
     """Count files of a job, behind those that it has; one of the same name takes the other's place.
+
+    Whoever knows that it has none saves a look.
 
     All of a job's files are kept as long as the newest of them.
     """
     if not files:
         return
-    connection = session.connection()
-    last = connection.execute(_LAST, {"job": job_id}).scalar()
+    last = None if are_first else session.connection().execute(_LAST, {"job": job_id}).scalar()
     if last is not None:  # which is rare
+        connection = session.connection()
         main = MAIN if any(file.ordinal == MAIN for file in files) else -1
         connection.execute(_REPLACED, {"job": job_id, "names": [file.name for file in files], "main": main})
         last = connection.execute(_LAST, {"job": job_id}).scalar()
         connection.execute(_KEEP, {"job": job_id, "until": files[-1].expires_at})
     shift = last or MAIN
     rows = [{**file.model_dump(), "ordinal": file.ordinal and file.ordinal + shift} for file in files]
-    connection.execute(_INSERT, rows)
+    add_rows(session, _INSERT, rows)
 
 
 def result(session: Session, job_id: str) -> Result | None:

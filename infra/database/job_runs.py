@@ -88,6 +88,17 @@ class Far:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a stint that is the end of its job."""
+
+    run: Run
+    ending: Ending
+    far: Far
+    #: How long the stint was.
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """A sign of life of one job's worker."""
 
@@ -132,16 +143,16 @@ def checkpoint(session: Session, run: Run, *, state: Any, effects: int, far: Far
     return row.cancelled_at is not None
 
 
-def end(session: Session, run: Run, ending: Ending, *, far: Far, seconds: float) -> None:
-    """Write, in the transaction of all that belongs to the end, that it is over after so many more seconds of work.
+def end(session: Session, these: Sequence[Ended]) -> None:
+    """Write, in the transaction of all that belongs to their ends, that these are over.
 
     Raises:
-        LeaseLost: it is another worker's now, or nobody's.
+        LeaseLost: one of them is another worker's now, or nobody's.
     """
-    values = {**_key(run.job_id, run.owner), **_far(far), "ending": ending, "seconds": seconds}
-    statement = _END_CANCELLED if ending == "cancelled" else _END
-    if not session.connection().execute(statement, values).rowcount:
-        raise LeaseLost("The job is another worker's now.")
+    for statement, is_cancelled in ((_END, False), (_END_CANCELLED, True)):
+        rows = [_ended(one) for one in these if (one.ending == "cancelled") == is_cancelled]
+        if rows and session.connection().execute(statement, rows[0] if len(rows) == 1 else rows).rowcount != len(rows):
+            raise LeaseLost("The job is another worker's now.")
 
 
 def hand_back(session: Session, run: Run, *, far: Far, seconds: float) -> None:
@@ -159,6 +170,11 @@ def fail(session: Session, run: Run, *, error: str, retry_at: datetime | None, s
     if retry_at is None:
         return connection.execute(_IS_DEAD, values).scalar_one_or_none()
     return connection.execute(_COMES_AGAIN, {**values, "due": retry_at}).scalar_one_or_none()
+
+
+def _ended(one: Ended) -> dict[str, Any]:
+    key, far = _key(one.run.job_id, one.run.owner), _far(one.far)
+    return {**key, **far, "ending": one.ending, "seconds": one.seconds}
 
 
 def _key(job_id: str, owner: str) -> dict[str, Any]:

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, bindparam, case, cast, or_, select, text, update
+from sqlalchemy import Row, Text, and_, bindparam, case, cast, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.job_tables import OPEN, Job, JobFile
+from infra.database.session import add_rows
 from infra.database.tables import Subscription, UtcDateTime, table
 from infra.errors import NotNow
 
 _JOB, _FILE, _SUBSCRIPTION = table(Job), table(JobFile), table(Subscription)
 _THIS = _JOB.c.id == bindparam("job")
+_INSERT = insert(_JOB)
 #: One with the same id, or an open one of the same kind and unique key, is left as it is.
 _ADD = {
     name: dialect.insert(_JOB).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
@@ -40,6 +43,8 @@ _FILES_OF = (
 _SAME = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN))
 _EXISTS = select(_JOB.c.id).where(_THIS)
 _LOCK = _EXISTS.with_for_update(skip_locked=True)
+#: Key in `session.info`: what this transaction knows of the kinds.
+_OFFERED = "offered-kinds"
 _NOW: Any = bindparam("now", type_=UtcDateTime)
 #: One whose lease is over is nobody's: its worker has died, and the next one may be long in coming.
 _RUNS = and_(_JOB.c.state == "running", _JOB.c.busy_until.is_not(None), _JOB.c.busy_until > _NOW)
@@ -77,8 +82,9 @@ class NewJob:
 class Stored:
     """A job, and the files of its result."""
 
-    #: The columns of `job` but for its checkpoint, which may be large, and those that nobody outside asks for.
-    job: Row[Any]
+    #: The columns of `job` but for its checkpoint, which may be large, and those that nobody outside asks for; of a new
+    #: one the values that they have.
+    job: Any
     #: `file_name`, `file_media_type`, `file_key`, `file_size` and `file_expires_at`, in the order of their making.
     files: Sequence[Row[Any]] = ()
 
@@ -96,25 +102,18 @@ class Filter:
 
 def add(session: Session, new: NewJob) -> bool:
     """Write a new one down; False when there is one with this id, or an open one of its kind that is to be alone."""
-    now = datetime.now(UTC)
-    row = {
-        "id": new.id,
-        "kind": new.kind,
-        "state": "queued",
-        "parameters": new.parameters,
-        "unique_key": new.unique_key,
-        "event_id": new.event_id,
-        "requested_by": new.requested_by,
-        "progress": 0.0,
-        "progress_text": "",
-        "attempts": 0,
-        "created_at": now,
-        "updated_at": now,
-        "effects": 0,
-        "worked": 0.0,
-    }
     connection = session.connection()
-    return bool(connection.execute(_ADD[connection.dialect.name], row).rowcount)
+    return bool(connection.execute(_ADD[connection.dialect.name], _row(new)).rowcount)
+
+
+def add_another(session: Session, new: NewJob) -> Stored:
+    """Write one down with which nothing can collide: its id was made for it, and it need not be alone.
+
+    Gives it as it is to be found.
+    """
+    row = _row(new)
+    add_rows(session, _INSERT, [row])
+    return Stored(SimpleNamespace(**(dict.fromkeys(_SHOWN) | row)))
 
 
 def find(session: Session, job_id: str) -> Stored | None:
@@ -165,7 +164,30 @@ def cancel(session: Session, job_id: str, why: str) -> bool:
 
 def offer(session: Session, kind: str) -> Row[Any] | None:
     """The consumer of this name: its options as JSON text, and since when it is on its way out."""
-    return session.connection().execute(_OFFER, {"of_kind": kind}).one_or_none()
+    known: dict[str, Row[Any] | None] = session.info.setdefault(_OFFERED, {})  # many share a transaction
+    if kind not in known:
+        known[kind] = session.connection().execute(_OFFER, {"of_kind": kind}).one_or_none()
+    return known[kind]
+
+
+def _row(new: NewJob) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "id": new.id,
+        "kind": new.kind,
+        "state": "queued",
+        "parameters": new.parameters,
+        "unique_key": new.unique_key,
+        "event_id": new.event_id,
+        "requested_by": new.requested_by,
+        "progress": 0.0,
+        "progress_text": "",
+        "attempts": 0,
+        "created_at": now,
+        "updated_at": now,
+        "effects": 0,
+        "worked": 0.0,
+    }
 
 
 def _files(session: Session, job_ids: list[str]) -> dict[str, list[Row[Any]]]:

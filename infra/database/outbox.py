@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from events.envelope import Envelope, encode
 from infra.database.engine import ADDED_EVENTS
+from infra.database.session import add_rows
 from infra.database.tables import Outbox, UtcDateTime, table
 
 #: `available_at` of every event that need not wait: a constant, so that their order is the order of their sequence.
@@ -96,8 +97,7 @@ def add(session: Session, envelope: Envelope, *, available_at: datetime | None =
 def add_all(session: Session, envelopes: Sequence[tuple[Envelope, datetime | None]]) -> None:
     """Announce several, in this order."""
     if envelopes:
-        rows = [_row(envelope, at) for envelope, at in envelopes]
-        session.connection().execute(_ADD, rows[0] if len(rows) == 1 else rows)  # a list costs more messages
+        add_rows(session, _ADD, [_row(envelope, at) for envelope, at in envelopes])
         session.info[ADDED_EVENTS] = True
 
 

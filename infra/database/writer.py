@@ -1,56 +1,92 @@
 """One thread that writes for many: what waits together goes into one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from sqlmodel import Session
-
 from infra.database.away import named
+from infra.database.session import CoreSession
 
 T = TypeVar("T")
-Begin = Callable[[], AbstractContextManager[Session]]
+Item = TypeVar("Item")
+Begin = Callable[[], AbstractContextManager[CoreSession]]
+#: Writes for several who wait at the same time, in as few statements as it can; gives the result of each, in order.
+Together = Callable[[CoreSession, Sequence[Any]], Sequence[Any]]
 #: Pieces in one transaction, at most.
 _LARGEST = 128
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """In place of the result of one of several: nothing was written for it, and this is to be raised."""
+
+    error: Exception
+
+
+def refused(error: Exception) -> Any:
+    """The same, as whatever the results are."""
+    return Refused(error)
+
+
 class Piece:
-    """A function that waits for the writer, and the future of its result."""
+    """What waits for the writer, and the future of its result."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "item", "result", "together")
 
-    def __init__(self, work: Callable[[Session], Any]) -> None:
-        self.work = work
+    def __init__(self, together: Together, item: Any) -> None:
+        self.together = together
+        self.item = item
         self.future: Future[Any] = Future()
         self.result: Any = None
-        self.error: BaseException | None = None
-
-    def run(self, session: Session) -> None:
-        """Run, and let a failure undo everything."""
-        self.result = self.work(session)
-        session.flush()
-
-    def run_apart(self, session: Session) -> None:
-        """Run inside a savepoint, so that a failure undoes this piece only."""
-        connection = session.connection()
-        connection.exec_driver_sql("SAVEPOINT piece")
-        try:
-            self.run(session)
-        except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the future
-            session.expunge_all()
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT piece")  # raises when more than this piece is broken
-            self.error = named(error)
-        connection.exec_driver_sql("RELEASE SAVEPOINT piece")
+        self.error: Exception | None = None
 
     def settle(self) -> None:
         """Hand the result over, now that it is on disk."""
-        if self.error is not None:
-            self.future.set_exception(self.error)
+        error = self.result.error if isinstance(self.result, Refused) else self.error
+        if error is not None:
+            self.future.set_exception(error)
         else:
             self.future.set_result(self.result)
+
+
+def one_by_one(session: CoreSession, works: Sequence[Callable[[CoreSession], Any]]) -> list[Any]:
+    """Functions that know nothing of each other."""
+    results = []
+    for work in works:
+        results.append(work(session))
+        session.flush()
+    return results
+
+
+def _run(session: CoreSession, pieces: Sequence[Piece]) -> None:
+    """Run all, those of the same kind at once, and let a failure undo everything."""
+    alike: dict[Together, list[Piece]] = {}
+    for piece in pieces:
+        alike.setdefault(piece.together, []).append(piece)
+    for together, some in alike.items():
+        results = together(session, [piece.item for piece in some])
+        for piece, result in zip(some, results, strict=True):
+            piece.result = result
+
+
+def _run_apart(session: CoreSession, pieces: Sequence[Piece]) -> None:
+    """Run each inside a savepoint, so that a failure undoes this piece only."""
+    for piece in pieces:
+        session.connection().exec_driver_sql("SAVEPOINT piece")
+        try:
+            _run(session, [piece])
+            session.connection()  # writes what it gathered
+        except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the future
+            session.expunge_all()
+            session.forget_gathered()
+            # Raises when more than this piece is broken.
+            session.connection().exec_driver_sql("ROLLBACK TO SAVEPOINT piece")
+            piece.error, piece.result = named(error), None
+        session.connection().exec_driver_sql("RELEASE SAVEPOINT piece")
 
 
 class Writer:
@@ -62,11 +98,11 @@ class Writer:
         self._start = Lock()
         self._thread: Thread | None = None
 
-    def submit(self, work: Callable[[Session], T]) -> Future[T]:
-        """Queue a function; a future that is cancelled before its turn is not run."""
+    def submit(self, together: Together, item: Any) -> Future[Any]:
+        """Queue something; what is cancelled before its turn is not written."""
         if self._thread is None:
             self._start_thread()
-        piece = Piece(work)
+        piece = Piece(together, item)
         self._pieces.put(piece)
         return piece.future
 
@@ -103,15 +139,17 @@ class Writer:
 
     def _write(self, pieces: list[Piece]) -> None:
         """All together, without a savepoint, for hardly ever does one fail; then, if one did, each in its own."""
-        if not self._write_with(Piece.run, pieces, last=len(pieces) == 1):
-            self._write_with(Piece.run_apart, pieces, last=True)
+        if not self._write_with(_run, pieces, last=len(pieces) == 1):
+            self._write_with(_run_apart, pieces, last=True)
 
-    def _write_with(self, run: Callable[[Piece, Session], None], pieces: list[Piece], *, last: bool) -> bool:
+    def _write_with(
+        self, run: Callable[[CoreSession, Sequence[Piece]], None], pieces: list[Piece], *, last: bool
+    ) -> bool:
         through = False
         try:
             with self._begin() as session:
-                for piece in pieces:
-                    run(piece, session)
+                run(session, pieces)
+                session.connection()  # writes what was gathered
                 through = True
         except Exception as error:  # noqa: BLE001  # the futures carry it
             if not (last or through):

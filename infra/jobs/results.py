@@ -41,6 +41,8 @@ class Results:
         self._kept = kept
         #: Behind that of the main file.
         self._ordinals = count(job_files.MAIN + 1)
+        #: The job has none that are counted yet.
+        self.are_first = False
         #: Not counted yet, by name.
         self._files: dict[str, JobFile] = {}
         #: Keys of which rows were written: who hears nothing of the commit does not know whether they count.
@@ -86,7 +88,7 @@ class Results:
         files = sorted(self._files.values(), key=lambda file: file.ordinal)
         for file in files:
             file.created_at, file.expires_at = now, until
-        job_files.add(session, self._job_id, files)
+        job_files.add(session, self._job_id, files, are_first=self.are_first and not self._maybe)
         self._maybe.update(str(file.key) for file in files)
 
     def counted(self) -> None:
@@ -95,6 +97,7 @@ class Results:
             with suppress(OSError):  # which is no reason to do the job again
                 path.unlink()
         self._given.clear()
+        self.are_first = self.are_first and not self._files
         self._files.clear()
         self._maybe.clear()
 

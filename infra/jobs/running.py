@@ -3,7 +3,7 @@
 import inspect
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,8 +21,8 @@ from infra.database import effects, job_begins, job_runs, outbox
 from infra.database.engine import Database
 from infra.database.inbox import Delivery
 from infra.database.job_begins import LEASE, Held, Over, Request, Run
-from infra.database.job_runs import Ending, Far
-from infra.errors import DatabaseUnavailable, InvalidParameters, LeaseLost
+from infra.database.job_runs import Ended, Ending, Far
+from infra.errors import DatabaseUnavailable, InvalidParameters
 from infra.evidence import text_of
 from infra.faults import failpoint
 from infra.handlers import Context
@@ -69,6 +69,8 @@ class Running(Runner):
         self._lease = lease
         self._beating = Beating(database, interval=interval, lease=lease)
         self._calling = Calling()
+        #: Jobs that begin at the same time do so together.
+        self._begins = partial(job_begins.begin, owner=self.owner, lease=lease)
         #: The last job of each thread: it is to follow when its try fails, which may be as late as in its end's commit.
         self._last = _Last()
 
@@ -108,8 +110,7 @@ class Running(Runner):
             attempt=context.attempt,
             is_replay=context.is_replay,
         )
-        begin = partial(job_begins.begin, request=request, owner=self.owner, lease=self._lease)
-        begun = self._database.run(begin)
+        begun = self._database.join(self._begins, request)
         if isinstance(begun, Held):
             delay = _SHORT if begun.seconds <= _SOON else _LONG
             raise commits.Postponed("Another worker has this job.", delay=delay)
@@ -118,13 +119,15 @@ class Running(Runner):
     def _working(self, kind: Kind, run: Run, context: DeliveryContext) -> Working:
         far = Far(run.progress, run.progress_text)
         context.intended = run.effects
+        results = self._results(run.job_id)
+        results.are_first = not run.has_files
         return Working(
             kind=kind,
             run=run,
             context=context,
             database=self._database,
             pulse=Pulse(run.job_id, run.owner, far=far, written=far),
-            results=self._results(run.job_id),
+            results=results,
             limits=Limits(is_stopping=self._is_stopping, stint=self._stint, timeout=kind.timeout),
             resume_state=run.checkpoint["state"] if run.checkpoint else None,
         )
@@ -174,7 +177,7 @@ class Running(Runner):
                 self._database.run(self._handing_back(working))
 
     def _end(self, working: Working, ending: Ending) -> None:
-        """Write, in the delivery's transaction, that it is over, and let that perform what checkpoints intended."""
+        """Have the delivery's commit write that it is over, and perform what checkpoints intended."""
         context = working.context
         failpoint("job.before-end", working.kind.name)
         if ending == "cancelled":
@@ -183,20 +186,27 @@ class Running(Runner):
             context.intents.clear()
         if working.kind.announce:
             context.published.append((_ended(working, ending), None))
-        session = context.session
         far = working.pulse.far if ending == "cancelled" else Far(1.0, working.pulse.far.text)
-        try:
-            job_runs.end(session, working.run, ending, far=far, seconds=working.seconds)
-        except LeaseLost:
-            self._leave(working, Stopped(Stopped.LOST))
-        working.results.count(session, datetime.now(UTC))
+        context.joint.append((_write_ends, (working, Ended(working.run, ending, far, working.seconds))))
         context.after_commit.append(working.results.counted)
         self._owe(context, context.intended)
-        failpoint("job.after-end", working.kind.name)
 
     def _owe(self, context: DeliveryContext, intended: int) -> None:
         if intended:
             context.owed = effects.take(context.session, context.event_id, context.consumer, self.owner)
+
+
+def _write_ends(session: Session, these: Sequence[tuple[Working, Ended]]) -> None:
+    """Write that these are over.
+
+    Raises:
+        LeaseLost: one of them is another worker's now, or nobody's.
+    """
+    job_runs.end(session, [ended for _, ended in these])
+    now = datetime.now(UTC)
+    for working, _ in these:
+        working.results.count(session, now)
+        failpoint("job.after-end", working.kind.name)
 
 
 def _parameters(kind: Kind, event: JobRequested) -> BaseModel:

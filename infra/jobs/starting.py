@@ -15,7 +15,7 @@ from events.envelope import Envelope, announce
 from events.errors import TooLarge
 from events.jobs import JobRequested
 from infra.database import audit, jobs, outbox
-from infra.database.jobs import NewJob
+from infra.database.jobs import NewJob, Stored
 from infra.errors import NotPossible
 from infra.fitting import DoesNotFit
 from infra.handlers import Context
@@ -58,6 +58,8 @@ class Started:
     id: str
     #: Whether it was made now: a kind that joins, and who asks with an id twice, may find one.
     is_new: bool
+    #: As it is to be found, where that is known without a look.
+    stored: Stored | None = None
 
 
 def start(context: Context, kind: str, parameters: BaseModel | Mapping[str, Any], *, key: str = "") -> str:
@@ -122,13 +124,16 @@ def request(session: Session, kind: str, parameters: Mapping[str, Any], asked: R
         event_id=envelope.id,
         requested_by=asked.requested_by,
     )
-    if (other := _other(session, offered, new)) is not None:
+    stored = None
+    if new.unique_key is None and asked.job_id is None:
+        stored = jobs.add_another(session, new)
+    elif (other := _other(session, offered, new)) is not None:
         return Started(other, is_new=False)
     try:
         outbox.add(session, envelope)
     except TooLarge as error:
         raise DoesNotFit([(("parameters",), "too_large", f"{error}.")]) from None
-    return Started(job_id, is_new=True)
+    return Started(job_id, is_new=True, stored=stored)
 
 
 def _other(session: Session, offered: Offered, new: NewJob) -> str | None:

@@ -11,8 +11,10 @@ from sqlmodel import Session
 
 from infra.database import effects, inbox
 from infra.database.engine import Database
+from infra.database.writer import Refused
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 #: What every delivery writes: no rows of a handler's own.
 _OURS = frozenset({"inbox", "effect", "outbox", "waiting", "resend", "dead_letter"})
 _VERBS: dict[type, str] = {Insert: "insert", Update: "update", Delete: "delete"}
@@ -57,6 +59,13 @@ class Undoing(Database):
         """Do this piece of work, and undo it."""
         with self.transaction() as session:
             return work(session)
+
+    def join(self, together: Callable[[Session, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """Do this one alone, and undo it."""
+        (result,) = self.run(lambda session: together(session, [item]))
+        if isinstance(result, Refused):
+            raise result.error
+        return result
 
     @contextmanager
     def _timed(self, session: Session) -> Iterator[None]:

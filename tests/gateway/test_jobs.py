@@ -80,6 +80,24 @@ def test_a_job_is_accepted_as_a_row_and_an_event(operator: TestClient, database:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [REPORT, "refusing"])
+def test_whoever_asks_for_a_job_is_shown_what_is_found_later(operator: TestClient, kind: str) -> None:
+    parameters = {**PARAMETERS, "to": "ada@bücher.example", "parts": [{"weight": 7}]}
+    asked = ask(operator, kind, parameters)
+    assert operator.get(asked.headers["location"]).text == asked.text
+
+
+def test_many_who_ask_at_once_each_get_their_own_job(operator: TestClient, database: Database) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        wanted = [{**PARAMETERS, "days": 1 + number} for number in range(24)]
+        wanted[7] = {"since": "no time"}
+        answers = list(pool.map(lambda parameters: ask(operator, REPORT, parameters), wanted))
+    assert [202] * 7 + [422] + [202] * 16 == [each.status_code for each in answers]
+    made = [each.json() for each in answers if each.status_code == 202]
+    assert [each for each in wanted if "days" in each] == [each["parameters"] for each in made]
+    assert {each["event_id"] for each in made} == {each.id for each in announced(database)}
+
+
 def test_a_job_is_shown_as_its_model_says(operator: TestClient, database: Database) -> None:
     made = ask(operator).json()
     change(
