@@ -43,7 +43,7 @@ class Running:
         assert not self._thread.is_alive()
 
     async def _run(self, database: Database, url: str, holder: str, holds: Holds | None) -> None:
-        publisher = Publisher(url, name="relay", deadline=2)
+        publisher = Publisher(url, name="relay", deadline=5)
         relay = Relay(database, publisher, holder=holder, holds=holds)
         database.on_outbox(relay.wake)
         task = asyncio.create_task(relay.run())

@@ -17,7 +17,7 @@ from events.jobs import JobRequested
 from infra.database import audit, jobs, outbox
 from infra.database.jobs import NewJob, Stored
 from infra.errors import NotPossible
-from infra.fitting import DoesNotFit
+from infra.fitting import UnfitParameters
 from infra.handlers import Context
 from infra.jobs import checking
 from infra.jobs.checking import Offered
@@ -71,7 +71,7 @@ def start(context: Context, kind: str, parameters: BaseModel | Mapping[str, Any]
     Raises:
         NotKnown: there is no such kind.
         NotPossible: it is on its way out; as `AlreadyOpen`, it refuses a second one with these parameters.
-        DoesNotFit: the parameters are not what it takes.
+        UnfitParameters: the parameters are not what it takes.
     """
     said = parameters.model_dump(mode="json") if isinstance(parameters, BaseModel) else dict(parameters)
     same = " ".join([context.event_id, context.consumer, kind, key, json.dumps(said, sort_keys=True)])
@@ -97,7 +97,7 @@ def order(  # noqa: PLR0913  # each is named
     """Have a job done for an operator, which the audit keeps: who, why and the kind, and no parameter.
 
     Raises:
-        NotKnown, NotPossible, DoesNotFit: as above.
+        NotKnown, NotPossible, UnfitParameters: as above.
     """
     made = request(session, kind, parameters, Request(requested_by=who, source=source, traceparent=traceparent))
     if made.is_new:
@@ -109,7 +109,7 @@ def request(session: Session, kind: str, parameters: Mapping[str, Any], asked: R
     """Write the job down, and add the event that asks for it to the outbox.
 
     Raises:
-        NotKnown, NotPossible, DoesNotFit: as above.
+        NotKnown, NotPossible, UnfitParameters: as above.
     """
     offered = checking.find(session, kind)
     offered.check(parameters)
@@ -132,7 +132,7 @@ def request(session: Session, kind: str, parameters: Mapping[str, Any], asked: R
     try:
         outbox.add(session, envelope)
     except TooLarge as error:
-        raise DoesNotFit([(("parameters",), "too_large", f"{error}.")]) from None
+        raise UnfitParameters([(("parameters",), "too_large", f"They make a message of {error}.")]) from None
     return Started(job_id, is_new=True, stored=stored)
 
 

@@ -96,7 +96,7 @@ def test_one_is_checked_as_over_http(database: Database) -> None:
 
 
 def test_what_no_message_holds_is_refused(database: Database) -> None:
-    with pytest.raises(DoesNotFit, match=r"parameters: too large"):
+    with pytest.raises(DoesNotFit, match=r"parameters: They make a message of \d+ bytes, 262144 at most\."):
         handle(database, lambda context: start(context, "joining", {"text": "x" * 262_144}))
     assert [] == requests(database)
 

@@ -178,7 +178,7 @@ def test_a_retry_that_cannot_be_published_keeps_the_original(bench: Bench, monke
         until(lambda: bench.tries > 3, what="some tries")
 
     assert bench.published == []
-    assert bench.api.messages(bench.vhost, "a-consumer") == 1
+    until(lambda: bench.api.messages(bench.vhost, "a-consumer") == 1, what="the original in its queue")
 
 
 def test_under_a_memory_alarm_the_original_stays_until_its_copy_is_confirmed(bench: Bench) -> None:
