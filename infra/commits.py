@@ -35,6 +35,10 @@ class GivenUp(BaseException):
     """The event was given up while it was at work, and others of its subject have gone on: it ends without a trace."""
 
 
+class Overtaken(Exception):
+    """What the commit was to end is somebody else's now, so all of it is undone, and it ends without a trace."""
+
+
 class Postponed(BaseException):
     """The event cannot be handled to its end now: undo this delivery, and let the same try come back later."""
 

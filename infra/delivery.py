@@ -14,7 +14,7 @@ from infra.context import DeliveryContext
 from infra.database import dead_letters, erasures, inbox
 from infra.database.engine import Database
 from infra.effects import Intent, Performer
-from infra.errors import Busy, DatabaseUnavailable, LeaseLost
+from infra.errors import Busy, DatabaseUnavailable
 from infra.failing import Failing
 from infra.faults import failpoint
 from infra.ordering import Ordering
@@ -26,7 +26,7 @@ from infra.tries import Try
 
 #: What ends a try without being its failure.
 _DECIDED = (
-    DatabaseUnavailable, Busy, LeaseLost, commits.GivenUp, commits.Postponed, KeyboardInterrupt, SystemExit,
+    DatabaseUnavailable, Busy, commits.GivenUp, commits.Overtaken, commits.Postponed, KeyboardInterrupt, SystemExit,
 )  # fmt: skip
 _LATER = Hold("what came with it took long")
 
@@ -110,7 +110,7 @@ class Deliveries:
         try:
             with self._performing.sole(one.delivery):
                 return self._end(subscription, one, handle)
-        except (commits.GivenUp, LeaseLost):  # a job that is another worker's now
+        except (commits.GivenUp, commits.Overtaken):
             return PassedOver()
         except commits.Postponed as postponed:
             return self._failing.postponed(one.delivery, postponed)

@@ -105,7 +105,8 @@ class Database:
     def join(self, together: Callable[[Session, Sequence[Item]], Sequence[T]], item: Item) -> T:
         """Have this written together with what waits for the same function, all of it in as few statements as it can.
 
-        What the function raises undoes all that it was given, and each is then written alone.
+        What the function raises undoes all that it was given, and each is then written alone. What is submitted and not
+        waited for may be written after it.
 
         Raises:
             DatabaseUnavailable: the database is away.

@@ -161,7 +161,9 @@ def _add(session: Session, these: Sequence[tuple[Delivery, str]]) -> set[tuple[s
     if not these:
         return set()
     ended = {"handled_at": datetime.now(UTC), "error": None}
-    rows = [{**_values(each), "state": state, **ended} for each, state in these]
+    # In order: two processes that have the same ones wait, but not each for the other.
+    in_order = sorted(these, key=lambda one: _key(one[0]))
+    rows = [{**_values(each), "state": state, **ended} for each, state in in_order]
     connection = session.connection()
     added = {(row.event_id, row.consumer) for row in connection.execute(_STATEMENTS[connection.dialect.name][2], rows)}
     # After the claim: whoever erases waits for those that have claimed something by then.

@@ -15,6 +15,8 @@ from infra.errors import NoSuchJob
 from infra.owners import is_gone
 
 _JOB, _INBOX = table(Job), table(Inbox)
+#: Ids of a job and of its event.
+Key = tuple[str, str]
 #: How long a worker that says nothing keeps its job. Clocks of machines may differ by nearly as much.
 LEASE = timedelta(seconds=60)
 _NOW = bindparam("now", type_=UtcDateTime)
@@ -31,7 +33,7 @@ _TAKEN: dict[str, Any] = {
     "retry_at": None,
 }
 _TOLD = (
-    _JOB.c.id, _JOB.c.created_at, _JOB.c.checkpoint, _JOB.c.effects, _JOB.c.worked, _JOB.c.progress,
+    _JOB.c.id, _JOB.c.event_id, _JOB.c.created_at, _JOB.c.checkpoint, _JOB.c.effects, _JOB.c.worked, _JOB.c.progress,
     _JOB.c.progress_text, _JOB.c.cancelled_at,
     exists().where(_FILE.c.job_id == _JOB.c.id).label("has_files"),
 )  # fmt: skip
@@ -120,7 +122,7 @@ def begin(
     waiting = _take_waiting(session, these, taking)
     found: list[Run | Over | Held] = []
     for request in these:
-        if (row := waiting.pop(request.job_id, None)) is not None:
+        if (row := waiting.pop((request.job_id, request.event_id), None)) is not None:
             found.append(_run(row, owner, lease))
             continue
         try:
@@ -130,13 +132,13 @@ def begin(
     return found
 
 
-def _take_waiting(session: Session, these: Sequence[Request], taking: dict[str, Any]) -> dict[str, Row[Any]]:
-    taken: dict[str, Row[Any]] = {}
+def _take_waiting(session: Session, these: Sequence[Request], taking: dict[str, Any]) -> dict[Key, Row[Any]]:
+    taken: dict[Key, Row[Any]] = {}
     for attempt in {request.attempt for request in these}:
         some = [request for request in these if request.attempt == attempt]
-        values = {"jobs": [each.job_id for each in some], "events": [each.event_id for each in some]}
+        values = {"jobs": sorted(each.job_id for each in some), "events": [each.event_id for each in some]}
         rows = session.connection().execute(_TAKE_WAITING, {**taking, **values, "attempt": attempt})
-        taken |= {row.id: row for row in rows}
+        taken |= {(row.id, row.event_id): row for row in rows}
     return taken
 
 

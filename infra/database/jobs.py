@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.job_tables import OPEN, Job, JobFile
-from infra.database.session import add_rows
+from infra.database.session import add_rows, known
 from infra.database.tables import Subscription, UtcDateTime, table
 from infra.errors import NotNow
 
@@ -43,8 +43,6 @@ _FILES_OF = (
 _SAME = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN))
 _EXISTS = select(_JOB.c.id).where(_THIS)
 _LOCK = _EXISTS.with_for_update(skip_locked=True)
-#: Key in `session.info`: what this transaction knows of the kinds.
-_OFFERED = "offered-kinds"
 _NOW: Any = bindparam("now", type_=UtcDateTime)
 #: One whose lease is over is nobody's: its worker has died, and the next one may be long in coming.
 _RUNS = and_(_JOB.c.state == "running", _JOB.c.busy_until.is_not(None), _JOB.c.busy_until > _NOW)
@@ -164,10 +162,12 @@ def cancel(session: Session, job_id: str, why: str) -> bool:
 
 def offer(session: Session, kind: str) -> Row[Any] | None:
     """The consumer of this name: its options as JSON text, and since when it is on its way out."""
-    known: dict[str, Row[Any] | None] = session.info.setdefault(_OFFERED, {})  # many share a transaction
-    if kind not in known:
-        known[kind] = session.connection().execute(_OFFER, {"of_kind": kind}).one_or_none()
-    return known[kind]
+    offers = known(session)  # many share a transaction
+    name = f"kind {kind}"
+    if name not in offers:
+        offers[name] = session.connection().execute(_OFFER, {"of_kind": kind}).one_or_none()
+    offer: Row[Any] | None = offers[name]
+    return offer
 
 
 def _row(new: NewJob) -> dict[str, Any]:

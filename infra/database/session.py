@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, Insert
-from sqlalchemy.orm import SessionTransaction
+from sqlalchemy import Connection, Insert, event
+from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 from sqlmodel import Session
 
 
@@ -21,9 +21,12 @@ class CoreSession(Session):
         self._core = connection
         self._gathers = gathers
         self._gathered: dict[Insert, list[Mapping[str, Any]]] = {}
+        #: What was read, as long as no statement but inserts of what is gathered has come after it.
+        self.known: dict[str, Any] = {}
 
     def connection(self, *_: Any, **__: Any) -> Connection:
         """The connection; its transaction begins with its first statement, and what was gathered comes before that."""
+        self.known.clear()
         if self._gathered:
             self._write_gathered()
         return self._core
@@ -44,6 +47,8 @@ class CoreSession(Session):
 
     def begin_nested(self) -> SessionTransaction:
         """A savepoint, for the connection's own statements too: SQLAlchemy would make it at the Session's next use."""
+        self.connection()
+        self._gathers = False  # what is added in it is undone with it
         nested = super().begin_nested()
         super().connection()
         return nested
@@ -93,3 +98,14 @@ def add_rows(session: Session, statement: Insert, rows: Sequence[Mapping[str, An
     if not isinstance(session, CoreSession):
         raise TypeError("This is a session of somebody else's making: take one from `Database`.")
     session.add_rows(statement, rows)
+
+
+def known(session: Session) -> dict[str, Any]:
+    """What this transaction may remember of what it read: see `CoreSession.known`."""
+    return session.known if isinstance(session, CoreSession) else {}
+
+
+@event.listens_for(CoreSession, "do_orm_execute")
+def _write_before(asked: ORMExecuteState) -> None:
+    """Who asks through the Session sees what was gathered, too."""
+    asked.session.connection()

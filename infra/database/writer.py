@@ -70,7 +70,7 @@ def _run(session: CoreSession, pieces: Sequence[Piece]) -> None:
     for together, some in alike.items():
         results = together(session, [piece.item for piece in some])
         for piece, result in zip(some, results, strict=True):
-            piece.result = result
+            piece.result, piece.error = result, None
 
 
 def _run_apart(session: CoreSession, pieces: Sequence[Piece]) -> None:

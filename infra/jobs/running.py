@@ -22,7 +22,7 @@ from infra.database.engine import Database
 from infra.database.inbox import Delivery
 from infra.database.job_begins import LEASE, Held, Over, Request, Run
 from infra.database.job_runs import Ended, Ending, Far
-from infra.errors import DatabaseUnavailable, InvalidParameters
+from infra.errors import DatabaseUnavailable, InvalidParameters, LeaseLost
 from infra.evidence import text_of
 from infra.faults import failpoint
 from infra.handlers import Context
@@ -200,9 +200,12 @@ def _write_ends(session: Session, these: Sequence[tuple[Working, Ended]]) -> Non
     """Write that these are over.
 
     Raises:
-        LeaseLost: one of them is another worker's now, or nobody's.
+        Overtaken: one of them is another worker's now, or nobody's.
     """
-    job_runs.end(session, [ended for _, ended in these])
+    try:
+        job_runs.end(session, [ended for _, ended in these])
+    except LeaseLost as error:
+        raise commits.Overtaken from error
     now = datetime.now(UTC)
     for working, _ in these:
         working.results.count(session, now)

@@ -22,6 +22,9 @@ from infra.rabbitmq.time_limit import HandlerTimeLimit
 from tests.model.broker import Item, ModelBroker
 
 T = TypeVar("T")
+One = TypeVar("One")
+#: Of the program, or of these doubles: no script of a model raises them, and a try that fails by them proves nothing.
+_MISTAKES = {"AttributeError", "NameError", "NotImplementedError", "TypeError"}
 #: What goes wrong around a delivery that is no crash.
 ACK_LOST, CONFIRM_LOST, NOT_CONFIRMED = "ack lost", "confirm lost", "not confirmed"
 #: The database is away, from the first, second or third use of it on.
@@ -78,6 +81,10 @@ class Mortal:
         self.fate.check()
         return self._database.run(work)
 
+    def join(self, together: Callable[[Session, Sequence[One]], Sequence[T]], item: One) -> T:
+        self.fate.check()
+        return self._database.join(together, item)
+
     def as_database(self) -> Database:
         return cast("Database", self)
 
@@ -128,8 +135,13 @@ class Worker:
             publish=lambda message: self._publish(message, fate),
             limit=HandlerTimeLimit(),
             stopping=_Impatient(),
-            observe=lambda _, outcome, __: self.last.append(type(outcome).__name__),
+            observe=lambda _, outcome, __: self._observe(outcome),
         )
+
+    def _observe(self, outcome: Outcome) -> None:
+        error = getattr(outcome, "error", "")
+        assert error.removeprefix("internal: ").partition(":")[0] not in _MISTAKES, error
+        self.last.append(type(outcome).__name__)
 
     def _publish(self, message: Message, fate: Fate) -> None:
         if fate.is_dead:

@@ -1,9 +1,9 @@
 """What waits for the writer at the same moment is written in few statements, and each piece fails for itself alone."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from infra.database import erasures, inbox
 from infra.database.engine import Database
-from infra.database.session import add_rows
+from infra.database.session import add_rows, known
 from infra.database.tables import Inbox, Lease, table
 from infra.database.writer import refused
 
@@ -37,7 +37,7 @@ def stored(database: Database) -> set[str]:
         return names(session)
 
 
-@contextmanager
+@contextlib.contextmanager
 def together(database: Database) -> Iterator[None]:
     """Let what is submitted meanwhile wait, so that it is written at once."""
     gate, reached = threading.Event(), threading.Event()
@@ -55,7 +55,7 @@ def together(database: Database) -> Iterator[None]:
         first.result(30)
 
 
-@contextmanager
+@contextlib.contextmanager
 def inserts(database: Database) -> Iterator[list[int]]:
     """How many rows each insert into `lease` had."""
     counted: list[int] = []
@@ -96,6 +96,38 @@ def test_whoever_asks_sees_what_was_added_before(database: Database) -> None:
         return names(session)
 
     assert [None, {"first", "mine"}] == submitted(database, lambda session: add(session, "first"), look)
+
+
+def test_whoever_asks_through_the_session_sees_it_too(database: Database) -> None:
+    def look(session: Session) -> set[str]:
+        add(session, "mine")
+        return set(session.scalars(select(LEASE.c.name)))
+
+    assert [{"mine"}] == submitted(database, look)
+
+
+def test_what_is_added_in_a_part_is_undone_with_it_and_nothing_else(database: Database) -> None:
+    def partly(session: Session) -> None:
+        add(session, "before")
+        with contextlib.suppress(ArithmeticError), session.begin_nested():
+            add(session, "inside")
+            raise ArithmeticError
+        with contextlib.suppress(ArithmeticError), session.begin_nested():
+            assert {"first", "before"} == names(session)
+            raise ArithmeticError
+        add(session, "after")
+
+    submitted(database, lambda session: add(session, "first"), partly)
+    assert {"first", "before", "after"} == stored(database)
+
+
+def test_what_is_known_is_known_until_the_next_statement(database: Database) -> None:
+    with database.transaction() as session:
+        known(session)["a"] = 1
+        add(session, "x")
+        assert {"a": 1} == known(session)
+        names(session)
+        assert {} == known(session)
 
 
 def test_a_row_that_cannot_be_added_fails_only_whoever_added_it(database: Database) -> None:
