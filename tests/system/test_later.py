@@ -34,10 +34,10 @@ def waiting(installation: Installation) -> list[dict[str, Any]]:
 
 
 def handled(installation: Installation, event_id: str) -> dict[str, Any]:
-    """The event's story, once its consumer is through with it."""
+    """The event's story, once its consumer is through with it, and the relay too."""
     _, story = installation.ask("GET", f"/events/{event_id}")
     states = {each["consumer"]: each["state"] for each in story["deliveries"]}
-    return dict(story) if states.get("follow-up") == "handled" else {}
+    return dict(story) if story["state"] == "published" and states.get("follow-up") == "handled" else {}
 
 
 def moment(text: str) -> datetime:
