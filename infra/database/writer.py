@@ -1,8 +1,9 @@
 """One thread that writes for many: what waits together goes into one transaction."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -18,6 +19,8 @@ Begin = Callable[[], AbstractContextManager[CoreSession]]
 Together = Callable[[CoreSession, Sequence[Any]], Sequence[Any]]
 #: Pieces in one transaction, at most.
 _LARGEST = 128
+#: Seconds for which a transaction that is smaller than the one before waits for more (as PostgreSQL's `commit_delay`).
+_LINGER = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class Writer:
         self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
         self._start = Lock()
         self._thread: Thread | None = None
+        #: How many the last transaction was for.
+        self._last = 0
 
     def submit(self, together: Together, item: Any) -> Future[Any]:
         """Queue something; what is cancelled before its turn is not written."""
@@ -130,12 +135,18 @@ class Writer:
 
     def _take(self) -> list[Piece | None]:
         taken = [self._pieces.get()]
-        try:
+        self._take_more(taken)
+        if len(taken) < self._last:
+            # Those who were in the last one are about to come with their next, and one commit for all costs the least.
+            time.sleep(_LINGER)
+            self._take_more(taken)
+        self._last = len(taken)
+        return taken
+
+    def _take_more(self, taken: list[Piece | None]) -> None:
+        with suppress(Empty):
             while len(taken) < _LARGEST:
                 taken.append(self._pieces.get_nowait())
-        except Empty:
-            pass
-        return taken
 
     def _write(self, pieces: list[Piece]) -> None:
         """All together, without a savepoint, for hardly ever does one fail; then, if one did, each in its own."""

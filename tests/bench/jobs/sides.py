@@ -36,7 +36,6 @@ def our_environment(place: Place) -> Mapping[str, str]:
     further = {
         "TIDINGS_OPERATOR_TOKEN": TOKEN,
         "TIDINGS_CONSUMER_PACKAGES": "tests.bench.jobs.kinds",
-        "TIDINGS_JOB_NICENESS": "0",  # as the other sides are
     }
     return {**sides._our_environment(place), **further}
 
@@ -75,12 +74,14 @@ def _celery(name: str, *, safe: bool, pool: str = "prefork", concurrency: int = 
 
 
 _OURS = "SELECT count(*) FROM job WHERE state = '{}' AND kind = 'bench-digest'"
+#: As many processes for jobs as Celery has for tasks.
+_CONSUMERS = ("consumers", "--job-processes", "2")
 OURS_JOBS = JobSide(
-    replace(OURS, environment=our_environment, prepare=_prepare_ours),
+    replace(OURS, environment=our_environment, prepare=_prepare_ours, consumers=_CONSUMERS),
     (_OURS.format("succeeded"), _OURS.format("failed")),
     "SELECT count(*) FROM job WHERE state = 'succeeded' AND attempts <> 1",
 )
-#: By name. Celery has two processes beside its own by default on two cores; threads are one process, as ours is.
+#: By name. Celery has two processes beside its own by default on two cores; its threads are in one.
 SIDES: Mapping[str, JobSide] = {
     each.name: each
     for each in (

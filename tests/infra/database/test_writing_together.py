@@ -13,11 +13,12 @@ from sqlalchemy import event, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from infra.database import erasures, inbox
+from infra.database import erasures, inbox, writer
 from infra.database.engine import Database
 from infra.database.session import add_rows, known
 from infra.database.tables import Inbox, Lease, table
 from infra.database.writer import refused
+from tests.waiting import until
 
 LEASE, INBOX = table(Lease), table(Inbox)
 INSERT = insert(LEASE)
@@ -82,6 +83,24 @@ def test_rows_of_many_are_added_in_one_statement(database: Database) -> None:
         submitted(database, *(lambda session, n=n: add(session, f"n{n}") for n in range(20)))
     assert [20] == counted
     assert {f"n{n}" for n in range(20)} == stored(database)
+
+
+def test_while_many_write_a_small_transaction_waits_for_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(database, lambda session: add(session, "a"), lambda session: add(session, "b"))
+    monkeypatch.setattr(writer, "_LINGER", 5.0)
+    with inserts(database) as counted:
+        first = database.submit(lambda session: add(session, "c"))
+        until(lambda: first.running() or database._writer._pieces.empty(), what="its turn")
+        second = database.submit(lambda session: add(session, "d"))
+        assert (None, None) == (first.result(30), second.result(30))
+    assert [2] == counted
+
+
+def test_who_writes_alone_waits_for_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LINGER", 600.0)
+    assert [None, None] == [database.submit(lambda session, n=n: add(session, n)).result(30) for n in "ab"]  # type: ignore[misc]
 
 
 def test_in_a_transaction_of_its_own_rows_are_added_at_once(database: Database) -> None:
