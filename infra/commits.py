@@ -1,7 +1,7 @@
 """What a delivery writes: the claim of its event, what its handler collected, and what became of its effects."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -48,6 +48,19 @@ class Postponed(BaseException):
         self.reason = reason
         self.delay = delay
         self.write = write
+
+
+@contextmanager
+def followed(context: DeliveryContext) -> Iterator[None]:
+    """Do what is to follow the commit, or the loss of all that was to be committed."""
+    try:
+        yield
+    except Overtaken:
+        for follow in context.after_loss:
+            follow()
+        raise
+    for follow in context.after_commit:
+        follow()
 
 
 def begun(stack: ExitStack, database: Database, delivery: inbox.Delivery) -> Session:

@@ -44,6 +44,8 @@ class DeliveryContext:
     joint: list[Joint] = field(default_factory=list, repr=False)
     #: What is to be done, without fail, when the transaction is committed.
     after_commit: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    #: What is to be done when it was overtaken, so that nothing of it was committed.
+    after_loss: list[Callable[[], None]] = field(default_factory=list, repr=False)
     _session: Session | None = None
 
     @property

@@ -179,19 +179,18 @@ class Deliveries:
 
     def _run(self, subscription: Subscription, one: Try) -> Sequence[Intent]:
         """The handler in its transaction; one that asks for none shares a transaction with others."""
-        with ExitStack() as stack:
-            begin = partial(commits.begun, stack, self._database, one.delivery)
-            context = self._context(subscription, one, begin)
-            with metrics.HANDLER.labels(one.consumer).time():
-                self._calling.call(subscription, context)
-            if has_begun := context.has_begun:
-                commits.require_wanted(context.session, one.delivery)
-                commits.write(context.session, context, self._performing.owner)
-        through = commits.Through(context, one.delivery, self._performing.owner)
-        if not (has_begun or self._database.join(commits.claim_and_write, through)):
-            raise commits.AlreadyHandled
-        for follow in context.after_commit:
-            follow()
+        stack = ExitStack()
+        context = self._context(subscription, one, partial(commits.begun, stack, self._database, one.delivery))
+        with commits.followed(context):
+            with stack:
+                with metrics.HANDLER.labels(one.consumer).time():
+                    self._calling.call(subscription, context)
+                if has_begun := context.has_begun:
+                    commits.require_wanted(context.session, one.delivery)
+                    commits.write(context.session, context, self._performing.owner)
+            through = commits.Through(context, one.delivery, self._performing.owner)
+            if not (has_begun or self._database.join(commits.claim_and_write, through)):
+                raise commits.AlreadyHandled
         return [*context.owed, *context.intents]
 
     def _context(self, subscription: Subscription, one: Try, begin: Callable[[], Session]) -> DeliveryContext:

@@ -11,6 +11,8 @@ from infra.jobs import views
 
 #: Seconds from a look to the next one, for which all wait who ask meanwhile. Whoever asks after a pause does not wait.
 PACE = 0.005
+#: Jobs of one look, which on SQLite keeps the loop from all else.
+MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Looking:
         """
         if (answer := self._asked.get(job_id)) is None:
             answer = self._asked[job_id] = asyncio.get_running_loop().create_future()
+            answer.add_done_callback(_heard)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on(), name="looks at jobs")
         return await asyncio.shield(answer)  # others wait for it too
@@ -50,7 +53,8 @@ class Looking:
         """Look, as long as anybody asks."""
         while self._asked:
             # Whoever asks from here on waits for the next look: this one may have read before what they must see.
-            asked, self._asked = self._asked, {}
+            these = list(self._asked)[:MOST]
+            asked = {job_id: self._asked.pop(job_id) for job_id in these}
             await self._answer(asked)
             await asyncio.sleep(PACE)
 
@@ -69,6 +73,12 @@ class Looking:
         with self._database.reading() as session:
             found = [jobs.find(session, job_id) for job_id in job_ids]
         return {stored.job.id: _shown(stored) for stored in found if stored is not None}
+
+
+def _heard(answer: asyncio.Future[Shown | None]) -> None:
+    """Those who asked may all be gone, and an error that nobody hears is no matter for the log."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _shown(stored: Stored) -> Shown:

@@ -189,6 +189,7 @@ class Running(Runner):
         far = working.pulse.far if ending == "cancelled" else Far(1.0, working.pulse.far.text)
         context.joint.append((_write_ends, (working, Ended(working.run, ending, far, working.seconds))))
         context.after_commit.append(working.results.counted)
+        context.after_loss.append(working.results.discard)
         self._owe(context, context.intended)
 
     def _owe(self, context: DeliveryContext, intended: int) -> None:

@@ -89,7 +89,7 @@ def test_while_many_write_a_small_transaction_waits_for_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted(database, lambda session: add(session, "a"), lambda session: add(session, "b"))
-    monkeypatch.setattr(writer, "_LINGER", 5.0)
+    monkeypatch.setattr(writer, "_LINGER", 0.5)
     with inserts(database) as counted:
         first = database.submit(lambda session: add(session, "c"))
         until(lambda: first.running() or database._writer._pieces.empty(), what="its turn")
@@ -99,7 +99,7 @@ def test_while_many_write_a_small_transaction_waits_for_more(
 
 
 def test_who_writes_alone_waits_for_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_LINGER", 600.0)
+    monkeypatch.setattr(writer, "_LINGER", 20.0)
     assert [None, None] == [database.submit(lambda session, n=n: add(session, n)).result(30) for n in "ab"]  # type: ignore[misc]
 
 
