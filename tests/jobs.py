@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,9 +13,10 @@ from sqlalchemy import func, insert, select, update
 
 from events.envelope import Envelope, announce, encode
 from events.jobs import JobRequested
-from infra.database import inbox
+from infra.database import inbox, jobs
 from infra.database.engine import Database
 from infra.database.job_tables import Job
+from infra.database.jobs import NewJob
 from infra.database.tables import Activity, table
 from infra.delivery import Deliveries
 from infra.effects import Intent
@@ -50,25 +51,17 @@ def kind_of_jobs(handler: Callable[..., Any], name: str = "tested", **options: A
 def ask(database: Database, kind: str = "tested", *, unique_key: str | None = None, **parameters: Any) -> Envelope:
     """A row that waits, and the event that asks for the job."""
     event = JobRequested(job_id=uuid4(), kind=kind, parameters=parameters)
-    envelope, now = announce(event, source="/gateway"), datetime.now(UTC)
-    row = {
-        "id": str(event.job_id),
-        "kind": kind,
-        "state": "queued",
-        "parameters": parameters,
-        "unique_key": unique_key,
-        "event_id": envelope.id,
-        "requested_by": "operator",
-        "progress": 0.0,
-        "progress_text": "",
-        "attempts": 0,
-        "created_at": now,
-        "updated_at": now,
-        "effects": 0,
-        "worked": 0.0,
-    }
+    envelope = announce(event, source="/gateway")
+    new = NewJob(
+        id=str(event.job_id),
+        kind=kind,
+        parameters=parameters,
+        unique_key=unique_key,
+        event_id=envelope.id,
+        requested_by="operator",
+    )
     with database.transaction() as session:
-        session.connection().execute(insert(JOB), row)
+        assert jobs.add(session, new)
     return envelope
 
 

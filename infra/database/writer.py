@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any
 
 from infra.database.away import named
 from infra.database.session import CoreSession
 
-T = TypeVar("T")
-Item = TypeVar("Item")
 Begin = Callable[[], AbstractContextManager[CoreSession]]
 #: Writes for several who wait at the same time, in as few statements as it can; gives the result of each, in order.
 Together = Callable[[CoreSession, Sequence[Any]], Sequence[Any]]
