@@ -55,11 +55,20 @@ class Broker(Protocol):
 class Retirement:
     """Works on every open retirement; `names` are the consumers of this program, `grace` is in seconds."""
 
-    def __init__(self, database: Database, broker: Broker, names: Collection[str], *, grace: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        names: Collection[str],
+        *,
+        grace: float,
+        noticed: timedelta = NOTICED,
+    ) -> None:
         self._database = database
         self._broker = broker
         self._names = names
         self._grace = grace
+        self._noticed = noticed
         self._touched_at = 0.0
         #: Operation -> since when nobody takes from the queue, and since when events are open that are nowhere.
         self._quiet: dict[str, float] = {}
@@ -121,7 +130,7 @@ class Retirement:
             return self._write(operation, "running", "waits for what is at work")
         if left.open:
             return self._look_for_lost(operation, row, left)
-        if datetime.now(UTC) < (row.retiring_since or row.declared_at) + NOTICED:
+        if datetime.now(UTC) < (row.retiring_since or row.declared_at) + self._noticed:
             return self._write(operation, "running", "waits until every program has noticed")
         return self._remove(operation, row)
 

@@ -4,7 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,10 +90,10 @@ class Town:
             return [row.consumer for row in consumers.everyone(session)]
 
     @contextlib.contextmanager
-    def duty(self, holder: str = "one") -> Iterator[None]:
-        """Meanwhile a consumers program works retirements off, and keeps dead letters."""
+    def duty(self, holder: str = "one", noticed: timedelta = timedelta()) -> Iterator[None]:
+        """Meanwhile a consumers program works retirements off, and keeps dead letters; there is no other to notice."""
         publisher = BlockingPublisher(self.vhost, name="test duty")
-        retirement = Retirement(self.database, publisher, [], grace=5)
+        retirement = Retirement(self.database, publisher, [], grace=5, noticed=noticed)
         duties = Duties(self.database, {"retirement": retirement}, holder)
         duties.start()
         try:
@@ -187,6 +187,20 @@ def test_an_operator_may_change_their_mind(town: Town) -> None:
     with town.database.reading() as session:
         assert {"log", "sms"} == {row.consumer for row in consumers.declared(session)}
         assert {} == pauses.paused(session)
+
+
+def test_it_is_gone_no_sooner_than_every_program_has_noticed(town: Town) -> None:
+    noticed = timedelta(seconds=2)
+    operation = town.retire(drain=True)
+    with town.database.reading() as session:
+        row = retirements.find(session, "sms")
+    assert row is not None
+    assert row.retiring_since is not None
+    with town.duty(noticed=noticed):
+        until(lambda: "has noticed" in town.operation(operation).message, seconds=30, what="the wait for programs")
+        ended = town.await_end(operation)
+    assert ended.finished_at is not None
+    assert noticed <= ended.finished_at - row.retiring_since
 
 
 def test_a_declaration_does_not_bring_it_back_before_it_is_gone(database: Database) -> None:
