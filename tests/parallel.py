@@ -9,7 +9,7 @@ import re
 import signal
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -17,9 +17,11 @@ from typing import IO, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.turns import Turns
+
 #: Groups of tests that share what takes long to start, by a pattern of their ids; the longest first. All other tests
-#: stay with those of their file. Those of `times` run alone: among others of their file, they would have all processes
-#: stand still until the longest test of the moment is over.
+#: stay with those of their file. Those of `times` run alone, so they are no part of their file's group, which need not
+#: wait for the end.
 _TOGETHER = {
     "crash points on PostgreSQL": r"crash_points/.*\bpostgresql",
     "crash points on SQLite": r"crash_points/",
@@ -33,7 +35,7 @@ _TOGETHER = {
     "replicas on PostgreSQL": r"system/replicas/.*\bpostgresql",
     "replicas on SQLite": r"system/replicas/",
     "timed consumers": r"system/timed/",
-    "whole installations": r"system/test_(activity_report|kills|main_job|pauses|hostile_flood|browser|asyncapi)\.py",
+    "whole installations": r"system/test_(activity_report|kills|pauses|hostile_flood|browser|asyncapi)\.py",
 }
 _ALONE = "alone"
 #: How a run ends in which nobody is left in the middle of a test.
@@ -46,17 +48,6 @@ def group_of(nodeid: str) -> str:
     """The tests that one process runs in a row."""
     matching = (group for group, pattern in _TOGETHER.items() if re.search(pattern, nodeid))
     return next(matching, nodeid.partition("::")[0])
-
-
-@contextmanager
-def turn(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Run beside all who are not alone either, or beside nobody.
-
-    The gate lets in one at a time, so that the many who run side by side keep nobody waiting who runs alone.
-    """
-    with _locked(folder / "gate", fcntl.LOCK_EX) as gate, _locked(folder / "room", _how(alone)):
-        fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
 
 
 def register(config: pytest.Config) -> None:
@@ -114,19 +105,33 @@ class Worker:
         self._work = ExitStack()
         work = self._work.enter_context(_locked(self._folder / "work", fcntl.LOCK_SH))
         print(os.getpid(), file=work, flush=True)  # for the one that interrupts us
+        self._turns = Turns(self._folder)
+        self._work.callback(self._turns.close)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt_once)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Long groups first, as nobody should have to wait for one at the end; at last those that run alone."""
+        """Long groups first, as nobody should wait for one at the end; at last those in which some run alone."""
         places = {group: place for place, group in enumerate(_TOGETHER)}
-        items.sort(key=lambda item: (_is_alone(item), places.get(group_of(item.nodeid), len(places))))
+        last = {group_of(item.nodeid) for item in items if _is_alone(item)}
+
+        def place(item: pytest.Item) -> tuple[bool, int, bool]:
+            group = group_of(item.nodeid)
+            return group in last, places.get(group, len(places)), _is_alone(item)
+
+        items.sort(key=place)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool, bool]:
+    def pytest_runtest_protocol(self) -> Generator[None, bool, bool]:
         """Wait for the turn before any time limit begins."""
-        with turn(self._folder, alone=_is_alone(item)):
+        with self._turns.beside_others():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Only what is measured is alone: a whole installation that starts and ends for it disturbs nobody."""
+        with self._turns.alone() if _is_alone(item) else nullcontext():
             return (yield)
 
     def pytest_sessionfinish(self) -> None:
@@ -154,10 +159,6 @@ def _locked(file: Path, how: int) -> Iterator[IO[str]]:
     with file.open("a") as opened:
         fcntl.flock(opened, how)
         yield opened
-
-
-def _how(alone: bool) -> int:
-    return fcntl.LOCK_EX if alone else fcntl.LOCK_SH
 
 
 def _is_alone(item: pytest.Item) -> bool:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from threading import Event, Thread
@@ -14,6 +15,7 @@ import pytest
 
 from infra.settings import environment_without_settings
 from tests import parallel
+from tests.turns import Turns
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,28 @@ def server():
     mine.rename(mine.with_name("ended" + mine.name.removeprefix("runs")))
 """
 _TEST = "import threading\n\ndef test_for_ever(server):\n    threading.Event().wait()\n"
+_BESIDE = """
+import pathlib
+from tests.waiting import until
+
+def test_beside_a_setup():
+    here = pathlib.Path(__file__).parent
+    until((here / "is-set-up").exists, seconds=30)
+    (here / "has-ended").touch()
+"""
+_ALONE = """
+import pathlib, pytest
+
+@pytest.fixture
+def here():
+    folder = pathlib.Path(__file__).parent
+    (folder / "is-set-up").touch()
+    return folder
+
+@pytest.mark.alone
+def test_alone(here):
+    assert (here / "has-ended").exists()
+"""
 
 
 @pytest.mark.parametrize(
@@ -69,7 +93,7 @@ class Participant:
         self._thread.start()
 
     def _take(self, folder: Path, alone: bool) -> None:
-        with parallel.turn(folder, alone=alone):
+        with closing(Turns(folder)) as turns, turns.beside_others(), turns.alone() if alone else nullcontext():
             self.has_it.set()
             self._end.wait(30)
 
@@ -106,11 +130,11 @@ def test_who_runs_alone_waits_for_all_and_everybody_who_comes_later_waits_too(tm
     late.end()
 
 
-def started(folder: Path, *tests: str) -> "subprocess.Popen[str]":
+def started(folder: Path, **tests: str) -> "subprocess.Popen[str]":
     """A run of two processes."""
     (folder / "conftest.py").write_text(_CONFTEST)
-    for name in tests:
-        (folder / f"test_{name}.py").write_text(_TEST)
+    for name, test in tests.items():
+        (folder / f"test_{name}.py").write_text(test)
     command = [
         sys.executable,
         "-m",
@@ -130,6 +154,12 @@ def started(folder: Path, *tests: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def test_who_runs_alone_is_set_up_beside_others_and_begins_when_they_have_ended(tmp_path: Path) -> None:
+    run = started(tmp_path, beside=_BESIDE, lonely=_ALONE)
+    said, _ = run.communicate(timeout=60)
+    assert pytest.ExitCode.OK == run.returncode, said
+
+
 @pytest.mark.parametrize(
     "interrupt",
     [lambda run: run.terminate(), lambda run: os.killpg(run.pid, signal.SIGINT)],
@@ -138,7 +168,7 @@ def started(folder: Path, *tests: str) -> "subprocess.Popen[str]":
 def test_an_interrupted_run_ends_the_servers_of_each_process(
     tmp_path: Path, interrupt: Callable[["subprocess.Popen[str]"], None]
 ) -> None:
-    run = started(tmp_path, "one", "two", "three")
+    run = started(tmp_path, one=_TEST, two=_TEST, three=_TEST)
     until(lambda: len(list(tmp_path.glob("runs-*"))) == 2, seconds=60, what="both processes")
     interrupt(run)
     said, _ = run.communicate(timeout=60)
