@@ -75,6 +75,8 @@ class Resend(SQLModel, table=True):
     dead_letter_id: str | None = None
     #: A backfill had sent it before it was lost.
     backfilled: bool = False
+    #: How often it was asked for: what the relay has sent for an earlier asking is not what the last one asks for.
+    asked: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     added_at: datetime = Field(sa_type=UtcDateTime)
 
 

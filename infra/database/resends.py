@@ -16,11 +16,8 @@ from infra.database.tables import table
 _RESEND = table(Resend)
 _WAITING = select(_RESEND).order_by(_RESEND.c.sequence).limit(bindparam("most"))
 _OTHERS_WAITING = _WAITING.where(_RESEND.c.consumer.not_in(bindparam("held", expanding=True)))
-_REMOVE = delete(_RESEND).where(
-    _RESEND.c.sequence == bindparam("row"),
-    # One that has become a replay while it was sent for the sweep is sent once more: only that closes the letter.
-    func.coalesce(_RESEND.c.dead_letter_id, "") == bindparam("letter"),
-)
+#: What was asked for once more while it was sent stays: the message may have been acknowledged before that.
+_REMOVE = delete(_RESEND).where(_RESEND.c.sequence == bindparam("row"), _RESEND.c.asked == bindparam("times"))
 _COUNT = select(func.count()).select_from(_RESEND)
 
 
@@ -39,15 +36,17 @@ class Addressed:
 
 
 def add(session: Session, messages: Sequence[Addressed]) -> int:
-    """Have the relay send these; what waits for the same consumer already is sent once. Gives how many are new.
+    """Have the relay send these; gives how many are new.
 
-    A replay of what waits for the sweep makes a replay of it, and counts as new.
+    What waits for the same consumer already is sent once, unless it is being sent at this moment: then once more. A
+    replay of what waits for the sweep makes a replay of it.
     """
     now, connection = datetime.now(UTC), session.connection()
-    added = sum(connection.execute(_ADD[connection.dialect.name], _row(one, now)).rowcount for one in messages)
-    if added:
+    add = _ADD[connection.dialect.name]
+    asked = [connection.execute(add, _row(one, now)).scalar_one() for one in messages]
+    if asked:
         session.info[ADDED_EVENTS] = True
-    return added
+    return asked.count(1)
 
 
 def waiting(session: Session, limit: int, *, without: Collection[str] = ()) -> list[Resend]:
@@ -62,7 +61,7 @@ def waiting(session: Session, limit: int, *, without: Collection[str] = ()) -> l
 def remove(session: Session, sent: Sequence[Resend]) -> None:
     """Take these out: the broker has confirmed them, or will never take them."""
     if sent:
-        rows = [{"row": one.sequence, "letter": one.dead_letter_id or ""} for one in sent]
+        rows = [{"row": one.sequence, "times": one.asked} for one in sent]
         session.connection().execute(_REMOVE, rows)
 
 
@@ -87,9 +86,11 @@ def _adding(insert: Any) -> Any:
     new = insert(_RESEND)
     return new.on_conflict_do_update(
         index_elements=["consumer", "event_id"],
-        set_={"dead_letter_id": new.excluded.dead_letter_id},
-        where=_RESEND.c.dead_letter_id.is_(None) & new.excluded.dead_letter_id.is_not(None),
-    ).execution_options(preserve_rowcount=True)
+        set_={
+            "asked": _RESEND.c.asked + 1,
+            "dead_letter_id": func.coalesce(_RESEND.c.dead_letter_id, new.excluded.dead_letter_id),
+        },
+    ).returning(_RESEND.c.asked)
 
 
 _ADD = {name: _adding(dialect.insert) for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))}

@@ -28,7 +28,7 @@ TABLES = {
         "id key consumer event_id type reason exception frame fingerprint attempts first_failed_at last_failed_at "
         "version state operation_id replays replayed_at closed_at",
     ),
-    "resend": Columns("body", "sequence consumer event_id type dead_letter_id backfilled added_at"),
+    "resend": Columns("body", "sequence consumer event_id type dead_letter_id backfilled asked added_at"),
     "waiting": Columns("subject", "consumer position event_id since"),
     "idempotency": Columns("key fingerprint headers body", "status created_at"),
     "audit": Columns("target why details", "id at who action"),

@@ -58,6 +58,11 @@ class OrderedWorld(World):
         self.deliver(first)
         self._meanwhile = []
 
+    def deliver_backwards(self) -> None:
+        """The last one first, so that all but one of a subject have to wait."""
+        for item in reversed(self.broker.waiting(LEDGER)):
+            self.deliver(item)
+
     def replay(self, letter_ids: Any, *, force: bool) -> None:
         self.replayed |= {row.event_id for row in self.seen.letters if row.id in letter_ids}
         super().replay(letter_ids, force=force)
@@ -107,6 +112,11 @@ class OrderedRoad(Road):
     @rule(subject=st.sampled_from(SUBJECTS))
     def skip(self, subject: UUID) -> None:
         self.world.skip(subject)
+
+    @precondition(lambda self: len(self.broker.waiting(LEDGER)) > 1)
+    @rule()
+    def deliver_backwards(self) -> None:
+        self.world.deliver_backwards()
 
     @precondition(lambda self: len(self.broker.waiting(LEDGER)) > 1)
     @rule(first=picks, second=picks)

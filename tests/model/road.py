@@ -16,7 +16,7 @@ from infra.database.engine import Database
 from infra.rabbitmq.topology import TIERS
 from tests.model import processes
 from tests.model.machine import ANY_FAULTS, Machine, maybe, picks
-from tests.model.world import EFFECT, FINE, HANDLER, MAIL, ROWS, SUBJECTS, World
+from tests.model.world import EFFECT, FINE, HANDLER, MAIL, RECORDED_LATER, ROWS, SUBJECTS, World
 
 #: What befalls a delivery that goes well, one whose copy goes to a tier, and one whose copy goes to the dead letters.
 FINE_FAULTS = ["delivery.in-transaction", "delivery.after-commit", "delivery.after-effect", "delivery.before-ack"]
@@ -55,9 +55,14 @@ class Road(Machine):
         self.world.relay(most, fault)
 
     @precondition(lambda self: self.world.seen.resends)
-    @rule(most=st.integers(1, 4), fault=maybe(RELAY_FAULTS))
+    @rule(most=st.integers(1, 4), fault=maybe([*RELAY_FAULTS, RECORDED_LATER]))
     def resend(self, most: int, fault: str | None) -> None:
         self.world.resend(most, fault)
+
+    @precondition(lambda self: self.world.unrecorded)
+    @rule()
+    def record(self) -> None:
+        self.world.record()
 
     @precondition(lambda self: self._waiting())
     @rule(picks=st.lists(picks, min_size=1, max_size=4))

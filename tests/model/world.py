@@ -68,6 +68,7 @@ EFFECT: dict[str, BaseException] = {
     "unknown, happened": EffectUnknown("silence"),
 }
 FINE = "fine"
+RECORDED_LATER = "recorded later"
 
 
 class Seen:
@@ -106,6 +107,8 @@ class World:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.broker = ModelBroker({name: self.subscription(name).types for name in self.consumers})
+        #: What is sent to one queue and confirmed, and not written down yet.
+        self.unrecorded: Sequence[Resend] = []
         #: Subject -> ids of its events, as they were committed.
         self.registered: dict[str, list[str]] = {}
         #: What the world outside saw: mails by event and consumer.
@@ -167,14 +170,22 @@ class World:
                 self.database.run(partial(_log_in_doubt, rows=rows))
 
     def resend(self, most: int, fault: str | None = None) -> None:
-        """The same for what goes to one queue."""
-        self._seen = None
+        """The same for what goes to one queue; what the broker has confirmed may be recorded later."""
+        self.record()
         with self.database.reading() as session:
             rows = resends.waiting(session, most)
         for row in rows:
             self.broker.publish(resending._message(row))
-        if fault is None:
+        if fault == RECORDED_LATER:
+            self.unrecorded = rows
+        elif fault is None:
             self.database.run(partial(resends.remove, sent=rows))
+
+    def record(self) -> None:
+        """Write down what the broker had confirmed; consumers may have had it since."""
+        self._seen = None
+        rows, self.unrecorded = self.unrecorded, []
+        self.database.run(partial(resends.remove, sent=rows))
 
     def deliver(self, item: Item, behaviour: str = FINE, fault: str | None = None) -> None:
         """Bring a message to its consumer, which fares like this, in a process that meets with that."""

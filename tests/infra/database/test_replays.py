@@ -163,6 +163,35 @@ def test_a_replay_of_what_the_sweep_sends_already_is_one_message_and_a_replay(da
     assert [letter_id] == [row.dead_letter_id for row in resent(database)]
 
 
+def test_what_is_asked_for_again_while_it_is_sent_is_sent_once_more(database: Database) -> None:
+    """A consumer is quick: it may have acknowledged the message, and want it again, before the relay writes it down."""
+    message = Addressed(CONSUMER, b"x", "one")
+    with database.transaction() as session:
+        resends.add(session, [message])
+    sent = resent(database)
+    with database.transaction() as session:
+        assert 0 == resends.add(session, [message])
+        resends.remove(session, sent)
+    (again,) = resent(database)
+    with database.transaction() as session:
+        resends.remove(session, [again])
+    assert [] == resent(database)
+
+
+def test_a_letter_that_is_replayed_again_while_its_replay_is_sent_is_sent_once_more(database: Database) -> None:
+    envelope = registered()
+    dead(database, envelope)
+    (letter_id,) = keep(database, letter(envelope))
+    begin(database, letter_id)
+    sent = resent(database)
+    with database.transaction() as session:
+        replays.refuse(session, letter_id, "It failed once more.")
+    assert 1 == begin(database, letter_id)
+    with database.transaction() as session:
+        resends.remove(session, sent)
+    assert [letter_id] == [row.dead_letter_id for row in resent(database)]
+
+
 def test_a_replay_that_cannot_be_sent_waits_again_with_the_reason(database: Database) -> None:
     envelope = registered()
     dead(database, envelope)

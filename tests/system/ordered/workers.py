@@ -48,6 +48,7 @@ class Workers:
             "STATE_DIR": str(folder),
             "LOG_FORMAT": "json",
             "PROBE_PORT": str(port),
+            "SWEEP_GRACE": "3600",  # it would bring back what the order itself has lost
             "CONSUMER_PACKAGES": "tests.system.ordered.consumers",
         }
         self._environment = environment_without_settings() | {
