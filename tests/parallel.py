@@ -37,7 +37,7 @@ _TOGETHER = {
     "timed consumers": r"system/timed/",
     "whole installations": r"system/test_(activity_report|kills|pauses|hostile_flood|browser|asyncapi)\.py",
 }
-_ALONE = "alone"
+_ALONE, _SYSTEM = "alone", "system"
 #: How a run ends in which nobody is left in the middle of a test.
 _TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 #: RabbitMQs that the tests of this process ran on; in the process that reports, those of all.
@@ -112,13 +112,16 @@ class Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Long groups first, as nobody should wait for one at the end; at last those in which some run alone."""
+        """Long groups first, as nobody should wait for one at the end; at last those in which some run alone.
+
+        Of the files those come first that start whole programs.
+        """
         places = {group: place for place, group in enumerate(_TOGETHER)}
         last = {group_of(item.nodeid) for item in items if _is_alone(item)}
 
         def place(item: pytest.Item) -> tuple[bool, int, bool]:
             group = group_of(item.nodeid)
-            return group in last, places.get(group, len(places)), _is_alone(item)
+            return group in last, places.get(group, len(places)), item.get_closest_marker(_SYSTEM) is None
 
         items.sort(key=place)
 
