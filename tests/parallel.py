@@ -1,4 +1,4 @@
-"""Tests side by side in several processes (`-n 3`): what stays together, what comes first, and what runs alone.
+"""Tests side by side in several processes (`-n 4`): what stays together, what comes first, and what runs alone.
 
 Each process has servers of its own, so tests that break theirs disturb no others; what measures time is marked `alone`.
 """
