@@ -17,6 +17,7 @@ from typing import IO, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests import orphans
 from tests.turns import Turns
 
 #: Groups of tests that share what takes long to start, by a pattern of their ids; the longest first. All other tests
@@ -66,6 +67,32 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it ships no type
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
 
+    def schedule(self) -> None:
+        """Whoever stands in for a process that died begins with two groups, as all others have.
+
+        A test begins only when the next one is known: with a single one it would wait for ever.
+        """
+        stands_in = self.collection is not None
+        super().schedule()
+        if stands_in:
+            super().schedule()
+
+    def remove_node(self, node: Any) -> str | None:
+        """Of a process that died, hand on what was not done; the test in which it died is told, and not run again.
+
+        xdist hands on its groups that are done as well, and whoever is given nothing but those waits for ever.
+        """
+        groups = self.assigned_work.pop(node)
+        waiting = [(tests, test) for tests in groups.values() for test, is_done in tests.items() if not is_done]
+        if not waiting:
+            return None
+        tests, died_in = waiting[0]
+        tests[died_in] = True
+        self.workqueue.update({name: tests for name, tests in groups.items() if not all(tests.values())})
+        for other in self.nodes:
+            self._reschedule(other)
+        return str(died_in)
+
 
 class Distributor:
     """In the process that hands out the tests and reports."""
@@ -80,8 +107,10 @@ class Distributor:
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["folder"] = self._folder.name
 
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
         self._versions |= set(getattr(node, "workeroutput", {}).get("versions", ()))
+        if error not in (None, "keyboard-interrupt"):
+            _end_orphans(node)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -137,11 +166,24 @@ class Worker:
         with self._turns.alone() if _is_alone(item) else nullcontext():
             return (yield)
 
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """The servers end here; what fails at that keeps pytest from all that comes later, and nobody may wait then."""
         self._config.workeroutput["versions"] = sorted(self._config.stash[VERSIONS])
+        try:
+            return (yield)
+        finally:
+            self._work.close()
 
     def pytest_unconfigure(self) -> None:
         self._work.close()
+
+
+def _end_orphans(node: Any) -> None:
+    """Brokers are given nothing of the environment of the process that starts them, but folders in its own."""
+    run, process = node.workerinput["testrunuid"], node.gateway.id
+    folder = node.config._tmp_path_factory.getbasetemp() / f"popen-{process}"
+    orphans.end((f"PYTEST_XDIST_TESTRUNUID={run}\0", f"PYTEST_XDIST_WORKER={process}\0"), (f"{folder}/",))
 
 
 def _interrupt(workers: Iterable[int]) -> None:

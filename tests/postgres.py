@@ -27,6 +27,8 @@ _SETTINGS = {
     "fsync": "off",
     "log_min_messages": "warning",
 }
+#: How the names of the servers' folders begin.
+FOLDER = "tidings-postgres-"
 #: Files in memory, where Linux has them, and bytes that must be free there: containers are often given next to nothing.
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3  # a folder of our own is made in it
 #: As much of a log as there is room for.
@@ -39,7 +41,7 @@ class Postgres:
     def __init__(self, home: Path | None = None, **settings: str) -> None:
         self._settings = {**_SETTINGS, **settings}
         # Not pytest's own temporary folder, which other accounts may not enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-", dir=home))
+        self.folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=home))
         self.port = free_port(28000 + os.getpid() % 1000 * 4)
         self._server: subprocess.Popen[bytes] | None = None
 

@@ -15,12 +15,13 @@ import pytest
 
 from infra.settings import environment_without_settings
 from tests import parallel
+from tests.programs import is_alive
 from tests.turns import Turns
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 _CONFTEST = """
-import os, pathlib, pytest, signal
+import os, pathlib, pytest, signal, subprocess
 from tests import parallel
 
 def pytest_configure(config):
@@ -28,13 +29,18 @@ def pytest_configure(config):
     parallel.register(config)
 
 @pytest.fixture(scope="session")
-def server():
+def server(tmp_path_factory):
+    own = {"HOME": str(tmp_path_factory.mktemp("broker")), "PATH": os.environ["PATH"]}
+    programs = [subprocess.Popen(["sleep", "600"], start_new_session=True, env=each) for each in (None, own)]
     mine = pathlib.Path(__file__).with_name(f"runs-{os.getpid()}")
-    mine.touch()
+    mine.write_text(" ".join(str(program.pid) for program in programs))
     yield
+    for program in programs:
+        program.kill()
+        program.wait()
     mine.rename(mine.with_name("ended" + mine.name.removeprefix("runs")))
 """
-_TEST = "import threading\n\ndef test_for_ever(server):\n    threading.Event().wait()\n"
+_FOR_EVER = "import threading\n\ndef test_for_ever(server):\n    threading.Event().wait()\n"
 _BESIDE = """
 import pathlib
 from tests.waiting import until
@@ -56,6 +62,25 @@ def here():
 @pytest.mark.alone
 def test_alone(here):
     assert (here / "has-ended").exists()
+"""
+_FAILING_END = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def fragile():
+    yield
+    raise ValueError("it cannot be taken down")
+"""
+_SHORT = "import pathlib\n\ndef test_short(server):\n    pathlib.Path(__file__).with_suffix('.done').touch()\n"
+#: Ends its process when all others have been told that nothing else is to come for them.
+_DEADLY = """
+import os, pathlib, signal
+from tests.waiting import until
+
+def test_deadly(server):
+    folder = pathlib.Path(__file__).parent
+    until(lambda: len(list(folder.glob("*.done"))) == 2 and list(folder.glob("ended-*")), seconds=60)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -160,17 +185,26 @@ def test_who_runs_alone_is_set_up_beside_others_and_begins_when_they_have_ended(
     assert pytest.ExitCode.OK == run.returncode, said
 
 
+@pytest.mark.parametrize("test", [_FOR_EVER, _FOR_EVER + _FAILING_END], ids=["in order", "one fails at it"])
 @pytest.mark.parametrize(
     "interrupt",
     [lambda run: run.terminate(), lambda run: os.killpg(run.pid, signal.SIGINT)],
     ids=["TERM to the one", "Ctrl-C to all"],
 )
 def test_an_interrupted_run_ends_the_servers_of_each_process(
-    tmp_path: Path, interrupt: Callable[["subprocess.Popen[str]"], None]
+    tmp_path: Path, interrupt: Callable[["subprocess.Popen[str]"], None], test: str
 ) -> None:
-    run = started(tmp_path, one=_TEST, two=_TEST, three=_TEST)
+    run = started(tmp_path, one=test, two=test, three=test)
     until(lambda: len(list(tmp_path.glob("runs-*"))) == 2, seconds=60, what="both processes")
     interrupt(run)
     said, _ = run.communicate(timeout=60)
     ended = [re.sub(r"\d+", "", file.name) for file in tmp_path.iterdir() if re.search(r"\d", file.name)]
     assert (pytest.ExitCode.INTERRUPTED, ["ended-"] * 2) == (run.returncode, ended), said
+
+
+def test_a_run_in_which_a_process_dies_ends_with_a_failure_and_with_its_servers(tmp_path: Path) -> None:
+    run = started(tmp_path, a=_DEADLY, b=_SHORT, c=_SHORT, d=_SHORT)
+    said, _ = run.communicate(timeout=100)
+    assert (pytest.ExitCode.TESTS_FAILED, 1) == (run.returncode, said.count("1 failed, 3 passed")), said
+    (left,) = tmp_path.glob("runs-*")
+    assert [False, False] == [is_alive(int(pid)) for pid in left.read_text().split()]
