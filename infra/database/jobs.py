@@ -40,7 +40,9 @@ _FILES_OF = (
     .where(_FILE.c.job_id.in_(bindparam("jobs", expanding=True)))
     .order_by(_FILE.c.job_id, _FILE.c.ordinal)
 )
-_SAME = select(_JOB.c.id).where(_JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN))
+_SAME = select(_JOB.c.id, _JOB.c.cancelled_at.is_not(None)).where(
+    _JOB.c.kind == bindparam("of_kind"), _JOB.c.unique_key == bindparam("same"), text(OPEN)
+)
 _EXISTS = select(_JOB.c.id).where(_THIS)
 _LOCK = _EXISTS.with_for_update(skip_locked=True)
 _NOW: Any = bindparam("now", type_=UtcDateTime)
@@ -74,6 +76,15 @@ class NewJob:
     unique_key: str | None
     event_id: str
     requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The one job of a unique kind that is open with the same parameters."""
+
+    id: str
+    #: Whether it is on its way to its end without having done what was asked for.
+    is_cancelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +138,10 @@ def exists(session: Session, job_id: str) -> bool:
     return session.connection().execute(_EXISTS, {"job": job_id}).first() is not None
 
 
-def open_one(session: Session, kind: str, unique_key: str) -> str | None:
-    """Id of the open job with this key."""
-    found: str | None = session.connection().execute(_SAME, {"of_kind": kind, "same": unique_key}).scalar_one_or_none()
-    return found
+def open_one(session: Session, kind: str, unique_key: str) -> Open | None:
+    """The open job with this key."""
+    row = session.connection().execute(_SAME, {"of_kind": kind, "same": unique_key}).one_or_none()
+    return None if row is None else Open(*row)
 
 
 def page(session: Session, wanted: Filter, *, before: str | None = None, limit: int = 50) -> list[Stored]:

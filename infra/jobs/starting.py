@@ -15,8 +15,8 @@ from events.envelope import Envelope, announce
 from events.errors import TooLarge
 from events.jobs import JobRequested
 from infra.database import audit, jobs, outbox
-from infra.database.jobs import NewJob, Stored
-from infra.errors import NotPossible
+from infra.database.jobs import NewJob, Open, Stored
+from infra.errors import NotNow, NotPossible
 from infra.fitting import UnfitParameters
 from infra.handlers import Context
 from infra.jobs import checking
@@ -71,6 +71,7 @@ def start(context: Context, kind: str, parameters: BaseModel | Mapping[str, Any]
     Raises:
         NotKnown: there is no such kind.
         NotPossible: it is on its way out; as `AlreadyOpen`, it refuses a second one with these parameters.
+        NotNow: it joins, and the one to join is being cancelled.
         UnfitParameters: the parameters are not what it takes.
     """
     said = parameters.model_dump(mode="json") if isinstance(parameters, BaseModel) else dict(parameters)
@@ -97,7 +98,7 @@ def order(  # noqa: PLR0913  # each is named
     """Have a job done for an operator, which the audit keeps: who, why and the kind, and no parameter.
 
     Raises:
-        NotKnown, NotPossible, UnfitParameters: as above.
+        NotKnown, NotPossible, NotNow, UnfitParameters: as above.
     """
     made = request(session, kind, parameters, Request(requested_by=who, source=source, traceparent=traceparent))
     if made.is_new:
@@ -109,7 +110,7 @@ def request(session: Session, kind: str, parameters: Mapping[str, Any], asked: R
     """Write the job down, and add the event that asks for it to the outbox.
 
     Raises:
-        NotKnown, NotPossible, UnfitParameters: as above.
+        NotKnown, NotPossible, NotNow, UnfitParameters: as above.
     """
     offered = checking.find(session, kind)
     offered.check(parameters)
@@ -140,7 +141,7 @@ def _other(session: Session, offered: Offered, new: NewJob) -> str | None:
     """Write it down, or give the one that stands in its place.
 
     Raises:
-        AlreadyOpen: its kind refuses a second one.
+        AlreadyOpen, NotNow: its kind refuses a second one, or the one to join is being cancelled.
     """
     for _ in range(_TRIES):
         # Looked for first: on PostgreSQL, who adds a second one waits until a `step` of the other one is through.
@@ -150,7 +151,13 @@ def _other(session: Session, offered: Offered, new: NewJob) -> str | None:
         if jobs.exists(session, new.id):
             return new.id
         if other:
-            if offered.unique == "join":
-                return other
-            raise AlreadyOpen(new.kind, other)
+            return _joined(offered, new.kind, other)
     raise NotPossible("Jobs with these parameters come and go at this moment: try again.")
+
+
+def _joined(offered: Offered, kind: str, other: Open) -> str:
+    if offered.unique != "join":
+        raise AlreadyOpen(kind, other.id)
+    if other.is_cancelled:  # whoever joined it would see it end, and have nothing
+        raise NotNow(f"The job /jobs/{other.id} with these parameters is being cancelled: ask again when it is over.")
+    return other.id

@@ -62,7 +62,7 @@ def hindrance(session: Session, event: Event) -> str | None:
         return f"No job was asked for: {error}"
     key = kind.unique_key(event.parameters)
     other = key and jobs.open_one(session, event.kind, key)
-    return f"No job was asked for: /jobs/{other} is still open." if other else None
+    return f"No job was asked for: /jobs/{other.id} is still open." if other else None
 
 
 def admit(session: Session, envelope: Envelope, schedule: str) -> bool:

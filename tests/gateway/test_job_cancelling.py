@@ -17,11 +17,15 @@ from tests.problems import told
 
 @pytest.fixture(autouse=True)
 def declared(database: Database) -> None:
-    kinds.declare(database, kinds.subscription("refusing", kinds.Anything, unique="refuse"))
+    kinds.declare(
+        database,
+        kinds.subscription("refusing", kinds.Anything, unique="refuse"),
+        kinds.subscription("joining", kinds.Anything, unique="join"),
+    )
 
 
-def ask(operator: TestClient, number: int = 0) -> Response:
-    return operator.post("/jobs", json={"kind": "refusing", "parameters": {"number": number}})
+def ask(operator: TestClient, number: int = 0, kind: str = "refusing") -> Response:
+    return operator.post("/jobs", json={"kind": kind, "parameters": {"number": number}})
 
 
 def test_one_whose_worker_has_died_is_cancelled_at_once_though_it_was_to_see_it(
@@ -55,3 +59,14 @@ def test_a_job_in_the_middle_of_a_step_keeps_nobody_waiting(operator: TestClient
         assert "This job is in the middle of a step" in answer.json()["detail"]
         assert (409, "job-open") == told(ask(operator))
     assert 200 == operator.delete(f"/jobs/{job_id}").status_code
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_that_is_being_cancelled_is_not_joined(operator: TestClient, database: Database) -> None:
+    job_id = ask(operator, kind="joining").json()["id"]
+    change(database, job_id, state="running", busy_until=datetime.now(UTC) + timedelta(minutes=1))
+    assert 200 == ask(operator, kind="joining").status_code
+    assert operator.delete(f"/jobs/{job_id}").json()["cancelling"]
+    refused = ask(operator, kind="joining")
+    assert (503, "1") == (refused.status_code, refused.headers["retry-after"])
+    assert f"/jobs/{job_id} with these parameters is being cancelled" in refused.json()["detail"]

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlmodel import Session
@@ -13,7 +14,7 @@ from events.envelope import Envelope, announce, decode
 from infra.context import DeliveryContext
 from infra.database import jobs, outbox
 from infra.database.engine import Database
-from infra.errors import NotKnown
+from infra.errors import NotKnown, NotNow
 from infra.fitting import DoesNotFit
 from infra.jobs import starting
 from infra.jobs.starting import AlreadyOpen, Request, start
@@ -123,4 +124,20 @@ def test_of_many_transactions_one_starts_a_job_that_is_to_be_alone(database: Dat
     (made,) = [each for each in refused if isinstance(each, str)]
     assert {made} == {each.job_id for each in refused if isinstance(each, AlreadyOpen)}
     assert 1 == len(set(asked_at_once(database, "joining")))
+    assert 2 == len(requests(database))
+
+
+def test_a_job_that_is_being_cancelled_is_not_joined_and_the_next_one_is_new(database: Database) -> None:
+    def ask() -> str:
+        return handle(database, lambda context: start(context, "joining", {}, key=str(uuid4())))
+
+    first = ask()
+    kinds.change(database, first, state="running", owner="w", busy_until=datetime.now(UTC) + timedelta(minutes=1))
+    with database.transaction() as session:
+        assert jobs.cancel(session, first, "by me")
+    with pytest.raises(NotNow, match=f"/jobs/{first} with these parameters is being cancelled: ask again"):
+        ask()
+    assert 1 == len(requests(database))
+    kinds.change(database, first, state="cancelled")
+    assert first != ask()
     assert 2 == len(requests(database))
