@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, null, or_, select, update
+from sqlalchemy import ColumnElement, Join, Subquery, and_, bindparam, case, exists, null, or_, select, update
 from sqlmodel import Session
 
 from infra.database.inbox import SETTLED
@@ -20,42 +20,55 @@ STATES = ("queued", "running", "retrying")
 _NOW: Any = bindparam("now", type_=UtcDateTime)
 #: One that works on it ends it, or its message comes again.
 _IS_FREE = or_(_JOB.c.busy_until.is_(None), _JOB.c.busy_until < _NOW)
+_FACTS = select(_JOB.c.id, _JOB.c.kind, _JOB.c.event_id, _IS_FREE.label("is_free"))
+
+
+def _why(job: Subquery) -> ColumnElement[str]:
+    """What became of a job's message, as the inbox and the dead letters tell it; null while its end may come yet."""
+    event, kind = job.c.event_id, job.c.kind
+    is_on_its_way = or_(
+        *(exists().where(each.c.event_id == event) for each in (_OUTBOX, _LOG)),
+        exists().where(_RESEND.c.event_id == event, _RESEND.c.consumer == kind),
+    )
+    has_consumer = exists().where(_SUBSCRIPTION.c.consumer == kind)
+    return case(
+        (~job.c.is_free, null()),
+        (and_(_INBOX.c.state == "dead", _LETTER.c.state == "waiting"), "given up"),
+        (and_(_INBOX.c.state == "dead", _LETTER.c.state == "discarded"), "discarded"),
+        (and_(_INBOX.c.state == "dead", _LETTER.c.state == "superseded"), "superseded"),
+        (_INBOX.c.state.in_(SETTLED), "settled"),
+        (~has_consumer, "retired"),
+        (and_(_INBOX.c.state.is_(None), _LETTER.c.state.is_(None), ~is_on_its_way), "gone"),
+        else_=null(),
+    )
+
+
+def _known(job: Subquery) -> Join:
+    """These jobs, each with its entry in the inbox and its dead letter."""
+    event, kind = job.c.event_id, job.c.kind
+    return job.outerjoin(_INBOX, and_(_INBOX.c.event_id == event, _INBOX.c.consumer == kind)).outerjoin(
+        _LETTER, _LETTER.c.key == kind + "/" + event
+    )
+
+
 _SOME = (
-    select(_JOB.c.id, _JOB.c.kind, _JOB.c.event_id, _IS_FREE.label("is_free"))
-    .where(_JOB.c.state == bindparam("state"), _JOB.c.id > bindparam("after"))
+    _FACTS.where(_JOB.c.state == bindparam("state"), _JOB.c.id > bindparam("after"))
     .order_by(_JOB.c.id)
     .limit(bindparam("most"))
     .subquery()
 )
-_EVENT = _SOME.c.event_id
-_IS_ON_ITS_WAY = or_(
-    *(exists().where(each.c.event_id == _EVENT) for each in (_OUTBOX, _LOG)),
-    exists().where(_RESEND.c.event_id == _EVENT, _RESEND.c.consumer == _SOME.c.kind),
-)
-_HAS_CONSUMER = exists().where(_SUBSCRIPTION.c.consumer == _SOME.c.kind)
-_WHY = case(
-    (~_SOME.c.is_free, null()),
-    (and_(_INBOX.c.state == "dead", _LETTER.c.state == "waiting"), "given up"),
-    (and_(_INBOX.c.state == "dead", _LETTER.c.state == "discarded"), "discarded"),
-    (and_(_INBOX.c.state == "dead", _LETTER.c.state == "superseded"), "superseded"),
-    (_INBOX.c.state.in_(SETTLED), "settled"),
-    (~_HAS_CONSUMER, "retired"),
-    (and_(_INBOX.c.state.is_(None), _LETTER.c.state.is_(None), ~_IS_ON_ITS_WAY), "gone"),
-    else_=null(),
-)
 _LOOK = (
-    select(_SOME.c.id, _SOME.c.kind, _EVENT, _WHY.label("why"), _LETTER.c.reason, _LETTER.c.error)
-    .select_from(
-        _SOME.outerjoin(_INBOX, and_(_INBOX.c.event_id == _EVENT, _INBOX.c.consumer == _SOME.c.kind)).outerjoin(
-            _LETTER, _LETTER.c.key == _SOME.c.kind + "/" + _EVENT
-        )
-    )
+    select(_SOME.c.id, _SOME.c.kind, _SOME.c.event_id, _why(_SOME).label("why"), _LETTER.c.reason, _LETTER.c.error)
+    .select_from(_known(_SOME))
     .order_by(_SOME.c.id)
 )
+_ONE = _FACTS.where(_JOB.c.id == bindparam("job")).subquery()
+#: An operator may have sent its message again since the look.
+_IS_STILL_SO = select(_why(_ONE)).select_from(_known(_ONE)).scalar_subquery() == bindparam("why")
 _WAS_CANCELLED = _JOB.c.cancelled_at.is_not(None)
 _END = (
     update(_JOB)
-    .where(_JOB.c.id == bindparam("job"), _JOB.c.state.in_(STATES), _IS_FREE)
+    .where(_JOB.c.id == bindparam("job"), _JOB.c.state.in_(STATES), _IS_FREE, _IS_STILL_SO)
     .values(
         state=case((_WAS_CANCELLED, "cancelled"), else_="failed"),
         error=bindparam("text"),
@@ -90,7 +103,8 @@ def look(session: Session, state: str, *, after: str, most: int) -> tuple[list[S
     return [Stranded(*row) for row in rows if row.why is not None], rows[-1].id if len(rows) == most else None
 
 
-def end(session: Session, job_id: str, text: str) -> str | None:
-    """Let it be over; gives its state then, None when somebody else has ended it, or works on it now."""
-    state = session.connection().execute(_END, {"job": job_id, "text": text, "now": datetime.now(UTC)}).scalar()
+def end(session: Session, job: Stranded, text: str) -> str | None:
+    """Let it be over; gives its state then, None when it has ended, or may end by its message or a worker after all."""
+    query = {"job": job.id, "why": job.why, "text": text, "now": datetime.now(UTC)}
+    state = session.connection().execute(_END, query).scalar()
     return None if state is None else str(state)

@@ -55,7 +55,7 @@ class Reconciling:
 
 def _end(session: Session, job: Stranded) -> str | None:
     text = _TEXTS[job.why].format(kind=job.kind, reason=job.reason, error=job.error)
-    state = stranded.end(session, job.id, text)
+    state = stranded.end(session, job, text)
     if state is not None:
         said = cast("Ended", state)
         ending.tell(session, job_id=job.id, kind=job.kind, event_id=job.event_id, state=said, source="/consumers")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import insert, select, text, update
 
 from events.jobs import JobRequested
-from infra.database import consumers
+from infra.database import consumers, replays
 from infra.database.engine import Database
 from infra.database.recovery_tables import DeadLetter
 from infra.database.tables import Inbox, Outbox, table
@@ -152,6 +152,27 @@ def test_a_worker_that_takes_a_job_up_meanwhile_keeps_it(town: Database, monkeyp
     monkeypatch.setattr(town, "run", run)
     Reconciling(town).step()
     assert {number(1): ("succeeded", None)} == jobrows.ends(town)
+
+
+@pytest.mark.parametrize("state", ["queued", "retrying"])
+def test_a_job_whose_dead_letter_is_replayed_meanwhile_waits_for_its_replay(
+    town: Database, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Else it would be told to have failed, and its replay would end it once more."""
+    jobrows.write(town, number(1), KIND, event_id(1), state)
+    settle(town, 1, "dead", letter="waiting")
+    run = town.run
+
+    def replayed_first(work: Any) -> Any:
+        with town.transaction() as session:
+            letters = list(session.connection().execute(select(_LETTER.c.id)).scalars())
+            assert 1 == replays.begin(session, letters)
+        return run(work)
+
+    monkeypatch.setattr(town, "run", replayed_first)
+    Reconciling(town).step()
+    assert {number(1): (state, None)} == jobrows.ends(town)
+    assert [] == announced(town)
 
 
 def test_many_open_jobs_are_gone_over_in_parts_and_then_from_the_beginning(
