@@ -7,6 +7,7 @@ schedule's row is locked and the ledger read once more, so that of several repli
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from queue import SimpleQueue
 from threading import Thread
 
@@ -30,6 +31,17 @@ _log = structlog.get_logger(__name__)
 SKIP, LATEST = "skip", "latest"
 #: Due times that are announced in one transaction, so that others need not wait for long; a gap of more is several.
 SLICE = 500
+
+
+class _Then(Enum):
+    """What follows when one gap of a line was looked for."""
+
+    #: It was found, and there may be another.
+    MORE = auto()
+    #: There is none any more: from here on the line is decided as it comes.
+    GOES_ON = auto()
+    #: The line is not the schedule's any more, or could not be looked at.
+    IS_OVER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +118,28 @@ class CatchingUp:
         Raises:
             DatabaseUnavailable: nothing is decided.
         """
-        while True:
-            now = self._clock()
-            with self._database.reading() as session:
-                row = schedules.find(session, line.name)
-                since = decided_upto(session, line.row, now)
-            if row is None or row.version != line.row.version:
-                return False
-            gap = survey(line.trigger, row, since, now)
-            if gap is None:
-                line.come_to(since)
-                return True
-            ticks = _ticks(line, gap)
-            with self._database.transaction() as session:
-                decided = self._write(session, line, gap, ticks)
-            if decided is not None:
-                _tell(line, gap, decided)
+        while (then := self._step(line)) is _Then.MORE:
+            pass
+        return then is _Then.GOES_ON
+
+    def _step(self, line: Line) -> _Then:
+        """Decide one gap, if there is one."""
+        now = self._clock()
+        with self._database.reading() as session:
+            row = schedules.find(session, line.name)
+            since = decided_upto(session, line.row, now)
+        if row is None or row.version != line.row.version:
+            return _Then.IS_OVER
+        gap = survey(line.trigger, row, since, now)
+        if gap is None:
+            line.come_to(since)
+            return _Then.GOES_ON
+        ticks = _ticks(line, gap)
+        with self._database.transaction() as session:
+            decided = self._write(session, line, gap, ticks)
+        if decided is not None:
+            _tell(line, gap, decided)
+        return _Then.MORE
 
     def _write(self, session: Session, line: Line, gap: Gap, ticks: list[Tick]) -> list[Tick] | None:
         """What was announced; None when something has changed since the gap was surveyed."""
@@ -145,20 +163,24 @@ class CatchingUp:
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None and not self._is_ending:
-            goes_on = self._try(line)
+            then = self._try(line)
+            if then is _Then.MORE:
+                # Behind all others: of a frequent schedule there may be more each time, as long as the machine is slow.
+                self._lines.put(line)
+                continue
             line.is_catching_up = False
-            if goes_on:
+            if then is _Then.GOES_ON:
                 self._done(line.name)
 
-    def _try(self, line: Line) -> bool:
+    def _try(self, line: Line) -> _Then:
         try:
-            goes_on = self.catch_up(line)
+            then = self._step(line)
         except Exception as error:  # noqa: BLE001  # the next look of the engine puts it here again
             if not self._is_ending:
                 self._trouble.tell(error)
-            return False
+            return _Then.IS_OVER
         self._trouble.over()
-        return goes_on
+        return then
 
 
 def _ticks(line: Line, gap: Gap) -> list[Tick]:

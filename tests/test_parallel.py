@@ -179,9 +179,18 @@ def started(folder: Path, **tests: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def ended(run: "subprocess.Popen[str]") -> str:
+    """What it said until its end."""
+    try:
+        return run.communicate(timeout=100)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        pytest.fail(f"it does not end: {run.communicate()[0]}")
+
+
 def test_who_runs_alone_is_set_up_beside_others_and_begins_when_they_have_ended(tmp_path: Path) -> None:
     run = started(tmp_path, beside=_BESIDE, lonely=_ALONE)
-    said, _ = run.communicate(timeout=60)
+    said = ended(run)
     assert pytest.ExitCode.OK == run.returncode, said
 
 
@@ -197,14 +206,14 @@ def test_an_interrupted_run_ends_the_servers_of_each_process(
     run = started(tmp_path, one=test, two=test, three=test)
     until(lambda: len(list(tmp_path.glob("runs-*"))) == 2, seconds=60, what="both processes")
     interrupt(run)
-    said, _ = run.communicate(timeout=60)
-    ended = [re.sub(r"\d+", "", file.name) for file in tmp_path.iterdir() if re.search(r"\d", file.name)]
-    assert (pytest.ExitCode.INTERRUPTED, ["ended-"] * 2) == (run.returncode, ended), said
+    said = ended(run)
+    servers = [re.sub(r"\d+", "", file.name) for file in tmp_path.iterdir() if re.search(r"\d", file.name)]
+    assert (pytest.ExitCode.INTERRUPTED, ["ended-"] * 2) == (run.returncode, servers), said
 
 
 def test_a_run_in_which_a_process_dies_ends_with_a_failure_and_with_its_servers(tmp_path: Path) -> None:
     run = started(tmp_path, a=_DEADLY, b=_SHORT, c=_SHORT, d=_SHORT)
-    said, _ = run.communicate(timeout=100)
+    said = ended(run)
     assert (pytest.ExitCode.TESTS_FAILED, 1) == (run.returncode, said.count("1 failed, 3 passed")), said
     (left,) = tmp_path.glob("runs-*")
     assert [False, False] == [is_alive(int(pid)) for pid in left.read_text().split()]

@@ -1,6 +1,8 @@
 """What was due while no scheduler was there: each policy on both databases, one decision for all replicas."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from queue import SimpleQueue
 from threading import Barrier, Thread
 from typing import Any
 
@@ -10,8 +12,10 @@ from events.envelope import Event
 from infra.database import schedule_runs, schedules
 from infra.database.engine import Database
 from infra.database.schedule_runs import BACKFILL
+from infra.schedules import overlap
 from infra.schedules.triggers import Cron, Daily, Every
-from scheduler.catching_up import SLICE, survey
+from scheduler.catching_up import SLICE, CatchingUp, survey
+from scheduler.following import Following
 from scheduler.timetable import Schedule
 from tests.scheduler.replicas import (
     SECOND,
@@ -130,6 +134,24 @@ def test_two_replicas_that_find_a_gap_at_the_same_moment_decide_it_once(database
         thread.join(30)
     assert [*range(41, 61)] == fired(database)
     assert [(1, 60, 60, 20, "all")] == spans(database)
+
+
+def test_one_whose_gap_has_no_end_keeps_no_other_waiting(sqlite_database: Database) -> None:
+    """So it is on a machine that is slower with a gap than the next due time is with being missed."""
+    timetable = ticking("endless", missed="skip"), ticking("other", trigger=Every(every="1h"), missed="latest")
+    declare(sqlite_database, *timetable)
+    later = count(3700, 20)
+    done = SimpleQueue[str]()
+    catching_up = CatchingUp(
+        sqlite_database, overlap.hindrance, clock=lambda: START + next(later) * SECOND, done=done.put
+    )
+    following = Following(sqlite_database, timetable)
+    following.look(START)
+    for name in ("endless", "other"):
+        catching_up.put(following.lines[name])
+    catching_up.start()
+    assert "other" == done.get(timeout=60)
+    catching_up.stop(60)
 
 
 def test_a_schedule_that_is_paused_meanwhile_announces_nothing_of_the_gap(database: Database) -> None:

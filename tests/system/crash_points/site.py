@@ -108,7 +108,9 @@ class Site:
     def exit_code(self, name: str, fault: str) -> int | None:
         """How a program ends that the fault ended; None if it does not."""
         self._programs[name].start(fault=f"{fault}:1:exit")
-        return self._programs[name].exit_code(15)
+        code = self._programs[name].exit_code(15)
+        self.windows.update(self.witnesses.unsent().keys())
+        return code
 
     def is_running(self, name: str) -> bool:
         """Whether a program has not ended."""
