@@ -97,7 +97,7 @@ def logged(database: Database) -> list[EventLog]:
         return [EventLog(**row._mapping) for row in rows]
 
 
-def await_logged(database: Database, count: int, seconds: float = 20) -> list[EventLog]:
+def await_logged(database: Database, count: int, seconds: float = 40) -> list[EventLog]:
     """Wait until so many events are published, and give them."""
     until(lambda: len(logged(database)) >= count, seconds=seconds, what=f"the publishing of {count} events")
     return logged(database)

@@ -87,7 +87,7 @@ def test_at_the_end_of_the_process_what_runs_has_the_grace_left_and_no_more(limi
     started.wait(5)
     limit.end_within(0.1)
 
-    until(interrupted.is_set, seconds=3, what="the interrupt")
+    until(interrupted.is_set, seconds=30, what="the interrupt")
     thread.join()
 
 

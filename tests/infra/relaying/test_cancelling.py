@@ -117,9 +117,9 @@ def test_the_relay_wakes_for_what_is_moved_nearer_and_for_a_clock_that_is_steppe
     with running(database, vhost) as run:
         until(lambda: run.relay.state == "active", what="the relay's start")
         assert move(gateway, near.id, datetime.now(UTC) + timedelta(seconds=0.2))
-        assert [near.id] == [row.event_id for row in await_logged(database, 1, seconds=4)]
+        assert [near.id] == [row.event_id for row in await_logged(database, 1)]
         _set_clock(monkeypatch, 3600)
-        assert far.id == await_logged(database, 2, seconds=4)[1].event_id
+        assert far.id == await_logged(database, 2)[1].event_id
 
 
 def test_each_event_is_cancelled_and_never_published_or_is_published_once(

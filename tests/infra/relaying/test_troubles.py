@@ -1,6 +1,5 @@
 """What stops other programs does not stop the relay: it says what is wrong and goes on."""
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -96,6 +95,7 @@ def test_a_queue_with_other_arguments_is_told_and_used_and_the_others_are_declar
         until(lambda: run.relay.problem is None, what="the end of the problem")
 
 
+@pytest.mark.usefixtures("without_polls")
 def test_what_is_added_where_the_loss_of_the_lease_is_not_seen_yet_is_published_soon(
     database: Database, other_process: Database, vhost: str
 ) -> None:
@@ -107,10 +107,8 @@ def test_what_is_added_where_the_loss_of_the_lease_is_not_seen_yet_is_published_
                 session.connection().execute(steal)
             until(lambda: second.relay.state == "active", what="the relay's start")
             for count in (1, 2):
-                begun = time.monotonic()
                 add(database, [registered()])
                 await_logged(database, count)
-                assert time.monotonic() - begun < 3
 
 
 def _rename(database: Database, before: str, after: str) -> None:
