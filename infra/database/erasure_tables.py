@@ -26,5 +26,6 @@ class Erasure(SQLModel, table=True):
     begun_at: datetime = Field(sa_type=UtcDateTime)
     #: Id of the event that tells others of it: of all that is about the subject this alone is let through.
     announced: str | None = None
-    #: When it is looked for again, counted from its end; None: it has not ended, or was looked for the last time.
+    #: When it is looked for again, counted from its end; None: it has not ended, or was looked for the last time. One
+    #: that is begun anew keeps it until it ends anew.
     again_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -6,12 +6,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, text, update
+from sqlalchemy import Select, Text, bindparam, cast, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from infra.database.engine import Database
 from infra.database.erasure_tables import Erasure
+from infra.database.job_tables import OPEN, Job
 from infra.database.tables import UtcDateTime, table
 
 #: Seconds for which a process goes by what it knew of erasures: so long after one began, at most, a handler may still
@@ -19,7 +20,7 @@ from infra.database.tables import UtcDateTime, table
 KNOWN_FOR = 2.0
 #: Id of an event, and its subject.
 About = tuple[str | None, str | None]
-_ERASURE = table(Erasure)
+_ERASURE, _JOB = table(Erasure), table(Job)
 _THIS = _ERASURE.c.key == bindparam("subject_key")
 #: Parameters `subject_key` and `event_id`: the subject is erased, and this is not the event that says so.
 IS_ERASED = exists().where(_THIS, func.coalesce(_ERASURE.c.announced, "") != bindparam("event_id"))
@@ -28,8 +29,15 @@ _KEYS = select(_ERASURE.c.key, _ERASURE.c.announced)
 _OPEN = _KEYS.where(_ERASURE.c.subject.is_not(None))
 _THESE = _KEYS.where(_ERASURE.c.key.in_(bindparam("keys", expanding=True)))
 _FIND = select(_ERASURE).where(_THIS)
-_DUE = select(_ERASURE.c.subject).where(
-    _ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None)
+#: Parameter `kind`, of the jobs that erase: an open one has the subject. People may write ids in several ways.
+_ASKED_FOR = func.lower(func.replace(cast(_JOB.c.parameters, Text), "-", ""))
+_IS_ASKED_FOR = exists().where(
+    _JOB.c.kind == bindparam("kind"), text(OPEN), _ASKED_FOR.contains(func.replace(_ERASURE.c.subject, "-", ""))
+)
+_DUE = (
+    select(_ERASURE)
+    .where(_ERASURE.c.again_at <= bindparam("now", type_=UtcDateTime), _ERASURE.c.subject.is_not(None), ~_IS_ASKED_FOR)
+    .order_by(_ERASURE.c.again_at)
 )
 #: Numbers of PostgreSQL's transactions: one that is given out for this alone, and the oldest one's that goes on. The
 #: bounds of a snapshot would not do: those that go on may lie beyond them.
@@ -40,8 +48,12 @@ _ANNOUNCE = (
     .where(_THIS)
     .values(announced=bindparam("event"), again_at=bindparam("again", type_=UtcDateTime), address=bindparam("told"))
 )
-#: Not one that was begun anew meanwhile.
-_END = update(_ERASURE).where(_THIS, _ERASURE.c.again_at.is_not(None)).values(subject=None, address=None, again_at=None)
+#: Not one that was begun, or has even ended, anew meanwhile: that one is to be looked for later.
+_END = (
+    update(_ERASURE)
+    .where(_THIS, _ERASURE.c.again_at == bindparam("was_due", type_=UtcDateTime), ~_IS_ASKED_FOR)
+    .values(subject=None, address=None, again_at=None)
+)
 
 
 def key_of(subject: str | None) -> str:
@@ -50,7 +62,10 @@ def key_of(subject: str | None) -> str:
 
 
 def begin(session: Session, subject: str, begun_at: datetime, address: str | None = None) -> None:
-    """From the commit on nothing of this subject is handled; whoever goes on where it did not end finds the address."""
+    """From the commit on nothing of this subject is handled; whoever goes on where it did not end finds the address.
+
+    One that waits to be looked for again goes on waiting: this one may never end.
+    """
     row = {"key": key_of(subject), "subject": subject, "address": address, "begun_at": begun_at, "again_at": None}
     connection = session.connection()
     connection.execute(_BEGIN[connection.dialect.name], row)
@@ -59,7 +74,13 @@ def begin(session: Session, subject: str, begun_at: datetime, address: str | Non
 def find(session: Session, subject: str) -> Erasure | None:
     """The one of a subject."""
     row = session.connection().execute(_FIND, {"subject_key": key_of(subject)}).one_or_none()
-    return None if row is None else Erasure(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
+    return None if row is None else _erasure(row)
+
+
+def announced(subject: str) -> Select[Any]:
+    """To be looked up by the statement that spares it: the event that tells others of it, if there is one by then."""
+    told = _ERASURE.c.announced
+    return select(told).where(_ERASURE.c.key == key_of(subject), told.is_not(None))
 
 
 def announce(session: Session, subject: str, event_id: str, again_at: datetime, address: str | None = None) -> None:
@@ -69,14 +90,14 @@ def announce(session: Session, subject: str, event_id: str, again_at: datetime, 
     )
 
 
-def due(session: Session, now: datetime) -> list[str]:
-    """Subjects that are to be looked for once more."""
-    return list(session.connection().execute(_DUE, {"now": now}).scalars())
+def due(session: Session, now: datetime, *, kind: str) -> list[Erasure]:
+    """Those that are to be looked for once more, the longest due first; not while a job of this kind has them anew."""
+    return [_erasure(row) for row in session.connection().execute(_DUE, {"now": now, "kind": kind})]
 
 
-def end(session: Session, subject: str) -> None:
-    """Forget what the subject is called: it was looked for the last time."""
-    session.connection().execute(_END, {"subject_key": key_of(subject)})
+def end(session: Session, one: Erasure, *, kind: str) -> None:
+    """Forget what the subject is called: it was looked for the last time, unless it was begun anew meanwhile."""
+    session.connection().execute(_END, {"subject_key": one.key, "was_due": one.again_at, "kind": kind})
 
 
 def of(session: Session, events: Iterable[About]) -> set[About]:
@@ -134,6 +155,10 @@ class Known:
             return bool(of(session, [(event_id, subject)]))
 
 
+def _erasure(row: Any) -> Erasure:
+    return Erasure(**row._mapping)  # noqa: SLF001  # public, see SQLAlchemy's Row
+
+
 def _announced(rows: Iterable[Any]) -> dict[str, str | None]:
     return {row.key: row.announced for row in rows}
 
@@ -142,7 +167,7 @@ def _beginning(insert: Any) -> Any:
     new = insert(_ERASURE)
     return new.on_conflict_do_update(
         index_elements=["key"],
-        set_={name: new.excluded[name] for name in ("subject", "address", "begun_at", "again_at")},
+        set_={name: new.excluded[name] for name in ("subject", "address", "begun_at")},
     )
 
 

@@ -46,8 +46,8 @@ class Person:
     address: str | None = None
     #: Until when it was theirs.
     until: datetime | None = None
-    #: Events that carry the erasure itself, and the job that does it: they are left alone.
-    spared: Sequence[str] = ()
+    #: Ids of the events that carry the erasure itself, or a query for them, and the job that does it: left alone.
+    spared: Sequence[str] | Select[Any] = ()
     job: str = ""
     #: The kind of jobs that erase: what these leave is a receipt, and stays.
     kind: str = ""

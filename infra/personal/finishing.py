@@ -18,10 +18,10 @@ def finish(database: Database, store: Store, state_dir: Path, now: datetime) -> 
     This time the jobs that erased them, and the events that asked for these, forget whom they were about.
     """
     with database.reading() as session:
-        due = [found for subject in erasures.due(session, now) if (found := erasures.find(session, subject))]
+        due = erasures.due(session, now, kind=KIND)
     for one in due:
         assert one.subject is not None
-        person = Person(one.subject, spared=[one.announced] if one.announced else [], kind=KIND, is_last=True)
+        person = Person(one.subject, spared=erasures.announced(one.subject), kind=KIND, is_last=True)
         again = Erasing(database, store, person, step=lambda _: database.transaction(), tell=lambda _, __: None)
         progress = Progress(one.begun_at, one.address)
         again.erase(progress)
@@ -29,5 +29,5 @@ def finish(database: Database, store: Store, state_dir: Path, now: datetime) -> 
         again.end()
         with database.transaction() as session:
             overwrite(session)
-            erasures.end(session, one.subject)
+            erasures.end(session, one, kind=KIND)
         yield progress.rows.total()

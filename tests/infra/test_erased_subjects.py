@@ -109,7 +109,8 @@ def test_long_after_the_erasure_a_process_knows_nothing_of_it_and_the_claim_drop
     erase(database)
     with database.transaction() as session:
         erasures.announce(session, str(SUBJECT), "told", datetime.now(UTC))
-        erasures.end(session, str(SUBJECT))
+        (one,) = erasures.due(session, datetime.now(UTC), kind="erase")
+        erasures.end(session, one, kind="erase")
     envelope, known = registered(), erasures.Known(database)
     assert not known.has(str(SUBJECT), envelope.id)
     assert (Done(filtered=True), []) == deliver(database, lambda _, context: write(context), envelope)
