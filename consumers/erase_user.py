@@ -42,10 +42,12 @@ def erase(parameters: EraseUser, job: Job) -> Receipt:
     """Erase all that is kept about one user, for good, and leave a receipt that says what was erased where."""
     user, database = str(parameters.user_id), job.provided(Database)
     with database.reading() as session:
-        stored = jobs.find(session, job.id)
+        stored, before = jobs.find(session, job.id), erasures.find(session, user)
         assert stored is not None
         progress = beginning(session, user) if job.resume_state is None else Progress.read(job.resume_state)
-    person = Person(user, spared=[stored.job.event_id], job=job.id, kind=KIND)
+    # Until this one tells others, what an earlier one told holds: this one may never come to it.
+    told = [before.announced] if before is not None and before.announced is not None else []
+    person = Person(user, spared=[stored.job.event_id, *told], job=job.id, kind=KIND)
     settings = job.provided(Settings)
     store = storing.store(settings.results)
     if progress.announced is None:

@@ -141,7 +141,20 @@ def test_twice_succeeds_and_says_that_nothing_was_left(town: Town, kind: Subscri
     again = asked(town.database)
     assert Done() == town.deliver(kind, again)
     said = receipt(town, again)
-    assert set(said["erased"]) <= {"job", "event_log", "inbox"}  # of the first time: who it was about, and what it told
+    assert set(said["erased"]) <= {"job", "event_log", "inbox"}  # of the first time: who it was about
+
+
+def test_one_that_fails_before_it_tells_others_leaves_what_an_earlier_one_tells_them(
+    town: Town, kind: Subscription
+) -> None:
+    there_is(town)
+    town.deliver(kind, asked(town.database))
+    with town.database.reading() as session:
+        (told,) = session.connection().execute(select(table(Outbox).c.event_id)).scalars()
+    (town.folder / "exports" / "no-file.json").mkdir(parents=True)  # no draft that can be read
+    assert not isinstance(town.deliver(kind, ask(town.database, KIND, user_id=ADA.id)), Done)
+    with town.database.reading() as session:
+        assert [told] == list(session.connection().execute(select(table(Outbox).c.event_id)).scalars())
 
 
 def test_somebody_of_whom_only_events_are_left_is_erased(town: Town, kind: Subscription) -> None:
