@@ -191,7 +191,7 @@ class Deliveries:
             through = commits.Through(context, one.delivery, self._performing.owner)
             if not (has_begun or self._database.join(commits.claim_and_write, through)):
                 raise commits.AlreadyHandled
-        return [*context.owed, *context.intents]
+        return self._performing.anew([*context.owed, *context.intents])
 
     def _context(self, subscription: Subscription, one: Try, begin: Callable[[], Session]) -> DeliveryContext:
         attempt, publishes = one.delivery.attempt, subscription.publishes
@@ -211,7 +211,7 @@ class Deliveries:
             return outcomes | dict.fromkeys(new, _LATER)
         batched = self._batching.handle(subscription, new, spell)
         effects = {
-            number: partial(self._settle, subscription, new[number], partial(_owed_by, context))
+            number: partial(self._settle, subscription, new[number], partial(self._performing.anew, context.intents))
             for number, context in batched.committed.items()
         }
         return outcomes | batched.outcomes | _in_turn(effects, spell)
@@ -225,10 +225,6 @@ class Deliveries:
                 if not self._erased.has(one.delivery.subject, one.delivery.event_id)
             }
         return dict(new)
-
-
-def _owed_by(context: DeliveryContext) -> Sequence[Intent]:
-    return context.intents
 
 
 def _in_turn(steps: Mapping[int, Callable[[], Outcome]], spell: Spell) -> dict[int, Outcome]:

@@ -59,6 +59,14 @@ class Performing:
                 inbox.settle(session, delivery.event_id, delivery.consumer)
         return intents
 
+    def anew(self, intents: Sequence[Intent]) -> Sequence[Intent]:
+        """What a handler that has just run intends: that it happened after an earlier run is no reason to leave it out.
+
+        Whoever forces a replay wants it again, and another process may have brought the earlier run to its end.
+        """
+        self._unmarked.difference_update([intent.key for intent in intents])
+        return intents
+
     def perform(self, intents: Sequence[Intent]) -> None:
         """Perform all, each marked before the next; the first failure ends it."""
         began = time.monotonic()
