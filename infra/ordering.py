@@ -117,7 +117,7 @@ class Ordering:
         """Have it wait, and look once more: who ended in between did not see it wait."""
         who, subject = delivery.consumer, place.subject
         assert subject is not None
-        one = waiting.One(place.position, delivery.event_id)
+        one = waiting.One(place.position, delivery.event_id, delivery.backfilled)
         self._database.run(partial(waiting.add, consumer=who, subject=subject, one=one))
         failpoint("ordering.after-waiting", who)
         if self._blocker(who, types, place) is not None:

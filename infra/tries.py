@@ -53,5 +53,6 @@ def read(subscription: Subscription, incoming: Incoming) -> Try | Park | Done:
     if chain is not None and (problem := causes.loop(envelope.type, chain)) is not None:
         return Park("loop", one_line(problem)[:LONGEST_ERROR])
     now, who = datetime.now(UTC), subscription.consumer
-    delivery = inbox.Delivery(envelope.id, who, incoming.attempt, now, subscription.ordered, envelope.subject)
+    is_past = incoming.backfilled_at is not None
+    delivery = inbox.Delivery(envelope.id, who, incoming.attempt, now, subscription.ordered, envelope.subject, is_past)
     return Try(incoming, envelope, delivery)

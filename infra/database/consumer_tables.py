@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Index, UniqueConstraint
+from sqlalchemy import JSON, Index, UniqueConstraint, false
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables import BIG, BY_KEY, UtcDateTime
@@ -23,6 +23,8 @@ class Waiting(SQLModel, table=True):
     position: int = Field(primary_key=True, sa_type=BIG)
     subject: str
     event_id: str
+    #: A backfill had sent it.
+    backfilled: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     since: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -41,6 +41,8 @@ class Delivery:
     ordered: bool = False
     #: What the event is about.
     subject: str | None = None
+    #: It is of the past: a backfill sends it.
+    backfilled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

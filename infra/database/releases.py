@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from infra.database import backfills, event_log, resends, turns, unsettled, waiting
+from events import causes
+from infra.database import event_log, resends, turns, unsettled, waiting
 from infra.database.recovery_tables import DeadLetter
 from infra.database.resends import Addressed
 from infra.database.tables import Subscription, table
@@ -56,18 +57,17 @@ def _has_ended(session: Session, consumer: str, position: int) -> bool:
 def _send(session: Session, consumer: str, found: Sequence[waiting.One]) -> int:
     if not found:
         return 0
-    positions = [one.position for one in found]
+    positions, sent_as_past = [one.position for one in found], {one.position for one in found if one.backfilled}
     keys = [f"{consumer}/{one.event_id}" for one in found]
     replayed = {row.event_id: row.id for row in session.connection().execute(_REPLAYED, {"keys": keys})}
-    past = backfills.past_positions(session, consumer, positions)
     messages = [
         Addressed(
             consumer,
-            one.body.encode(),
+            causes.let_through(one.body.encode()) if one.event_id in replayed else one.body.encode(),
             one.event_id,
             one.type,
             dead_letter_id=replayed.get(one.event_id),
-            backfilled=one.position in past,
+            backfilled=one.position in sent_as_past,
         )
         for one in event_log.at(session, positions)
     ]

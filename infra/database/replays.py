@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 from sqlmodel import Session
 
 from events import causes
 from infra.database import dead_letters, effects, inbox, resends
+from infra.database.consumer_tables import Waiting
 from infra.database.job_leases import at_present, held
 from infra.database.letters import ALREADY_HANDLED, HAS_CONSUMER, IS_OF_EVENT
 from infra.database.recovery_tables import DeadLetter, Emptied, Resend
@@ -16,7 +17,7 @@ from infra.database.resends import Addressed
 from infra.database.tables import Inbox, Subscription, UtcDateTime, table
 
 _LETTER, _RESEND, _EMPTIED = table(DeadLetter), table(Resend), table(Emptied)
-_INBOX, _SUBSCRIPTION = table(Inbox), table(Subscription)
+_INBOX, _SUBSCRIPTION, _WAITING = table(Inbox), table(Subscription), table(Waiting)
 _THESE = _LETTER.c.id.in_(bindparam("letters", expanding=True))
 #: Letters that one statement names: their bodies pass through the memory of this process.
 _AT_ONCE = 100
@@ -48,7 +49,8 @@ _REFUSE = (
     .where(_LETTER.c.id == bindparam("letter"), _LETTER.c.state == "replaying")
     .values(state="waiting", error=bindparam("text"))
 )
-_NOT_WAITING = ~exists().where(_RESEND.c.dead_letter_id == _LETTER.c.id)
+_IS_PUT_BY = exists().where(_WAITING.c.consumer == _LETTER.c.consumer, _WAITING.c.event_id == _LETTER.c.event_id)
+_NOT_WAITING = and_(~exists().where(_RESEND.c.dead_letter_id == _LETTER.c.id), ~_IS_PUT_BY)
 _NO_RETRY = ~exists().where(
     _INBOX.c.event_id == _LETTER.c.event_id,
     _INBOX.c.consumer == _LETTER.c.consumer,
@@ -95,7 +97,8 @@ def refuse(session: Session, letter_id: str, reason: str) -> None:
 def bring_back(session: Session, now: datetime) -> list[str]:
     """Let letters wait again whose replay was lost with its queue, or never ended; gives their ids.
 
-    If the replay comes to its end all the same it closes its letter, or the letter waits with a newer failure.
+    If the replay comes to its end all the same it closes its letter, or the letter waits with a newer failure; at an
+    ordered consumer it is passed over, and the letter waits on.
     """
     query = {"now": now, "recently": now - AFTER_A_LOSS, "long_ago": now - LONGEST, **at_present()}
     session.connection().execute(_CLOSE_HANDLED, query)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
@@ -17,7 +17,12 @@ _RESEND = table(Resend)
 _WAITING = select(_RESEND).order_by(_RESEND.c.sequence).limit(bindparam("most"))
 _OTHERS_WAITING = _WAITING.where(_RESEND.c.consumer.not_in(bindparam("held", expanding=True)))
 #: What was asked for once more while it was sent stays: the message may have been acknowledged before that.
-_REMOVE = delete(_RESEND).where(_RESEND.c.sequence == bindparam("row"), _RESEND.c.asked == bindparam("times"))
+_REMOVE = delete(_RESEND).where(
+    _RESEND.c.sequence == bindparam("row"),
+    _RESEND.c.asked == bindparam("times"),
+    # A program from before `asked` was there makes a replay of it without counting.
+    func.coalesce(_RESEND.c.dead_letter_id, "") == bindparam("letter"),
+)
 _COUNT = select(func.count()).select_from(_RESEND)
 
 
@@ -61,7 +66,7 @@ def waiting(session: Session, limit: int, *, without: Collection[str] = ()) -> l
 def remove(session: Session, sent: Sequence[Resend]) -> None:
     """Take these out: the broker has confirmed them, or will never take them."""
     if sent:
-        rows = [{"row": one.sequence, "times": one.asked} for one in sent]
+        rows = [{"row": one.sequence, "times": one.asked, "letter": one.dead_letter_id or ""} for one in sent]
         session.connection().execute(_REMOVE, rows)
 
 
@@ -84,10 +89,12 @@ def _row(one: Addressed, now: datetime) -> dict[str, Any]:
 
 def _adding(insert: Any) -> Any:
     new = insert(_RESEND)
+    is_replay = new.excluded.dead_letter_id.is_not(None)
     return new.on_conflict_do_update(
         index_elements=["consumer", "event_id"],
         set_={
             "asked": _RESEND.c.asked + 1,
+            "body": case((is_replay, new.excluded.body), else_=_RESEND.c.body),  # with force it is another one
             "dead_letter_id": func.coalesce(_RESEND.c.dead_letter_id, new.excluded.dead_letter_id),
         },
     ).returning(_RESEND.c.asked)

@@ -1,7 +1,7 @@
 """What waits for its turn: an ordered consumer was given it while an earlier event of the same subject was open."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ _WAITING, _SUBSCRIPTION = table(Waiting), table(Subscription)
 _MINE = _WAITING.c.consumer == bindparam("who")
 _OF_SUBJECT = (_MINE, _WAITING.c.subject == bindparam("subject"))
 _NEXT = (
-    select(_WAITING.c.position, _WAITING.c.event_id)
+    select(_WAITING.c.position, _WAITING.c.event_id, _WAITING.c.backfilled)
     .where(*_OF_SUBJECT)
     .order_by(_WAITING.c.position)
     .limit(bindparam("most"))
@@ -70,6 +70,8 @@ class One:
 
     position: int
     event_id: str
+    #: A backfill had sent it.
+    backfilled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,9 @@ class Count:
 
 def add(session: Session, consumer: str, subject: str, one: One) -> None:
     """Have an event wait; one that does already goes on as it is."""
-    row = {"consumer": consumer, "subject": subject, "position": one.position, "event_id": one.event_id}
+    row = {"consumer": consumer, "subject": subject, **asdict(one), "since": datetime.now(UTC)}
     connection = session.connection()
-    connection.execute(_ADD[connection.dialect.name], {**row, "since": datetime.now(UTC)})
+    connection.execute(_ADD[connection.dialect.name], row)
 
 
 def next_of(session: Session, consumer: str, subject: str, most: int) -> list[One]:

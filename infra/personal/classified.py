@@ -29,7 +29,7 @@ TABLES = {
         "version state operation_id replays replayed_at closed_at",
     ),
     "resend": Columns("body", "sequence consumer event_id type dead_letter_id backfilled asked added_at"),
-    "waiting": Columns("subject", "consumer position event_id since"),
+    "waiting": Columns("subject", "consumer position event_id backfilled since"),
     "idempotency": Columns("key fingerprint headers body", "status created_at"),
     "audit": Columns("target why details", "id at who action"),
     "operation": Columns(

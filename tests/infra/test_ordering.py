@@ -1,15 +1,16 @@
 """Ordered consumers: events of one subject take effect in the order of the log, and nothing waits for ever."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from uuid import uuid4
 
 import pytest
 
-from events.envelope import Envelope, announce
+from events.envelope import Envelope, announce, decode
 from events.users import UserRegistered
-from infra.database import dead_letters, inbox, replays, turns
+from infra.database import dead_letters, emptied, inbox, outbox, replays, turns
 from infra.database.consumer_tables import Backfill
 from infra.database.engine import Database
 from infra.database.recovery_tables import Operation
@@ -157,6 +158,43 @@ def test_a_replay_that_has_to_wait_is_a_replay_when_its_turn_comes(ordered: Orde
     assert "replaying" == given_up.find(ordered.database, letters[1]).state
     assert Done() == ordered.deliver(first, replay=True, dead_letter=letters[0])
     assert [(second.id, letters[1])] == [(row.event_id, row.dead_letter_id) for row in ordered.resent()]
+
+
+def test_a_replay_that_waits_for_its_turn_is_not_lost_with_its_queue(ordered: Ordered) -> None:
+    first, second = ordered.log(ADA, ADA)
+    letters = []
+    for each in (first, second):
+        ordered.deliver(each, fails=EffectRefused("no"))
+        letters.append(keep_letter(ordered.database, each))
+    with ordered.database.transaction() as session:
+        replays.begin(session, letters)
+    ordered.resent()
+    assert PassedOver() == ordered.deliver(second, replay=True, dead_letter=letters[1])
+    with ordered.database.transaction() as session:
+        emptied.note(session, {LEDGER: datetime.now(UTC)})
+    with ordered.database.transaction() as session:
+        assert letters[:1] == replays.bring_back(session, datetime.now(UTC) + timedelta(seconds=90))
+
+
+def test_a_forced_replay_that_has_to_wait_is_no_loop_when_its_turn_comes(ordered: Ordered) -> None:
+    first, second = (
+        announce(UserRegistered(user_id=ADA, name="Ada", email="a@b.com"), source="/test") for _ in range(2)
+    )
+    second = replace(second, causation_types=f"{UserRegistered.TYPE}*9")
+    with ordered.database.transaction() as session:
+        outbox.add_all(session, [(first, None), (second, None)])
+    ordered.move()
+    ordered.deliver(first, fails=ConnectionError("away"))
+    assert isinstance(ordered.deliver(second), Park)
+    letter = keep_letter(ordered.database, second)
+    with ordered.database.transaction() as session:
+        dead_letters.tell_inbox(session, [letter])
+        replays.begin(session, [letter], force=True)
+    (sent,) = ordered.resent()
+    assert PassedOver() == ordered.deliver(decode(sent.body), replay=True, dead_letter=letter)
+    assert Done() == ordered.deliver(first, attempt=2)
+    (again,) = ordered.resent()
+    assert Done() == ordered.deliver(decode(again.body), replay=True, dead_letter=letter)
 
 
 def test_a_replay_that_is_discarded_keeps_nobody_waiting(ordered: Ordered) -> None:

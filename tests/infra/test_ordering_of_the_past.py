@@ -64,3 +64,16 @@ def test_a_new_event_waits_for_the_past_of_its_subject_that_is_still_to_be_sent(
     ordered.scan(2, since=2)
     send_past(ordered.database, 0, until=2, state=state, types=types)
     assert (PassedOver() if waits else Done()) == ordered.deliver(last)
+
+
+def test_an_event_of_the_past_that_waits_stays_one_although_the_relay_has_not_recorded_yet_that_it_sent_it(
+    ordered: Ordered,
+) -> None:
+    first, second, new = ordered.log(ADA, ADA, ADA)
+    ordered.scan(2, since=2)
+    send_past(ordered.database, 0, until=2)
+    sent = datetime.now(UTC)
+    assert PassedOver() == ordered.deliver(new)
+    assert PassedOver() == ordered.deliver(second, backfilled_at=sent)
+    assert Done() == ordered.deliver(first, backfilled_at=sent)
+    assert [(second.id, True), (new.id, False)] == [(row.event_id, row.backfilled) for row in ordered.resent()]

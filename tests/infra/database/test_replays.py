@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from events.envelope import announce, decode, encode
 from infra.database import effects, inbox, replays, resends
 from infra.database.engine import Database
-from infra.database.recovery_tables import Emptied
+from infra.database.recovery_tables import Emptied, Resend
 from infra.database.resends import Addressed
 from infra.database.tables import table
 from infra.effects import Intent
@@ -161,6 +161,25 @@ def test_a_replay_of_what_the_sweep_sends_already_is_one_message_and_a_replay(da
     with database.transaction() as session:
         assert 0 == resends.add(session, [swept])
     assert [letter_id] == [row.dead_letter_id for row in resent(database)]
+
+
+def test_a_replay_that_a_program_of_the_version_before_made_of_it_meanwhile_is_sent(database: Database) -> None:
+    """During a rolling deployment: that one does not count."""
+    with database.transaction() as session:
+        resends.add(session, [Addressed(CONSUMER, b"x", "one")])
+    sent = resent(database)
+    with database.transaction() as session:
+        session.connection().execute(update(table(Resend)).values(dead_letter_id="two"))
+        resends.remove(session, sent)
+    assert ["two"] == [row.dead_letter_id for row in resent(database)]
+
+
+def test_a_replay_with_force_of_what_the_sweep_sends_already_goes_without_its_causes(database: Database) -> None:
+    with database.transaction() as session:
+        resends.add(session, [Addressed(CONSUMER, b"with causes", "one")])
+        resends.add(session, [Addressed(CONSUMER, b"without", "one", dead_letter_id="two")])
+        resends.add(session, [Addressed(CONSUMER, b"with causes", "one")])
+    assert [b"without"] == [row.body for row in resent(database)]
 
 
 def test_what_is_asked_for_again_while_it_is_sent_is_sent_once_more(database: Database) -> None:
