@@ -34,12 +34,9 @@ def emit(session: Session, ticks: Sequence[Tick], hindrance: Hindrance) -> list[
 
 
 def add(session: Session, ticks: Iterable[Tick]) -> None:
-    """Announce due times that are decided, in the order of their time."""
+    """Announce due times that are decided, and whose jobs are written down, in the order of their time."""
     fired = sorted((tick for tick in ticks if tick.event is not None), key=lambda tick: (tick.due, tick.schedule))
-    envelopes = [(tick.envelope, tick.schedule) for tick in fired]
-    outbox.add_all(
-        session, [(envelope, None) for envelope, schedule in envelopes if timed.admit(session, envelope, schedule)]
-    )
+    outbox.add_all(session, [(tick.envelope, None) for tick in fired])
     for tick in fired:
         failpoint("scheduler.after-insert", tick.schedule)
 
@@ -62,9 +59,18 @@ def _emit(session: Session, ticks: Sequence[Tick]) -> list[Tick]:
     for tick in ticks:
         failpoint("scheduler.before-insert", tick.schedule)
     ours = schedule_runs.claim(session, [tick.claim for tick in ticks]) if ticks else ()
-    decided = [tick for tick in ticks if (tick.schedule, tick.due) in ours]
+    decided = [_admitted(session, tick) for tick in ticks if (tick.schedule, tick.due) in ours]
     add(session, decided)
     return decided
+
+
+def _admitted(session: Session, tick: Tick) -> Tick:
+    """With its job written down, or left out after all: somebody else may have asked for the same meanwhile."""
+    why = timed.admit(session, tick.event, tick.event_id, tick.schedule)
+    if why is None:
+        return tick
+    schedule_runs.leave_out(session, tick.schedule, tick.due, why)
+    return replace(tick, event=None, note=why)
 
 
 def _may_be_left_out(tick: Tick) -> bool:

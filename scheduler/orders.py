@@ -71,18 +71,24 @@ class Orders:
         return outcome.fired
 
     def _decide(self, session: Session, run: ScheduleRun, outcome: _Outcome) -> None:
-        found = self._tick(session, run)
+        found = self._admitted(session, run)
         if found is None:
             return
         operation_id = run.operation_id or ""
         if isinstance(found, str):
             schedule_runs.cancel_order(session, run.schedule, run.due_at, found)
             outcome.failed[operation_id] += 1
-            return
-        failpoint("scheduler.before-insert", run.schedule)
-        if schedule_runs.take_order(session, run.schedule, run.due_at):
+        elif schedule_runs.take_order(session, run.schedule, run.due_at):
             outcome.fired.append(found)
             outcome.sent[operation_id] += 1
+
+    def _admitted(self, session: Session, run: ScheduleRun) -> Tick | str | None:
+        """The same as `_tick`, with the job written down: one by one, as each may be in the way of the next."""
+        found = self._tick(session, run)
+        if not isinstance(found, Tick):
+            return found
+        failpoint("scheduler.before-insert", run.schedule)
+        return timed.admit(session, found.event, found.event_id, run.schedule) or found
 
     def _tick(self, session: Session, run: ScheduleRun) -> Tick | str | None:
         """What is announced, or why nothing can be; None: another replica knows how, or this one will soon."""

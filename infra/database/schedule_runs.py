@@ -62,6 +62,11 @@ _END_ORDER = (
     .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"), _RUN.c.state == ORDERED)
     .values(state=bindparam("new_state"), fired_at=bindparam("now"), note=func.coalesce(bindparam("why"), _RUN.c.note))
 )
+_LEAVE_OUT = (
+    update(_RUN)
+    .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"))
+    .values(state=SKIPPED, note=bindparam("why"))
+)
 _COUNT_AS_MISSED = (
     update(_RUN)
     .where(_RUN.c.schedule == bindparam("name"), _RUN.c.due_at == bindparam("due"), _RUN.c.kind.not_in((DUE, MISSED)))
@@ -119,6 +124,11 @@ def claim(session: Session, claims: Sequence[Claim]) -> set[Key]:
     new = [each for each in claims if each.schedule in counting and each.due_at > counting[each.schedule]]
     now = datetime.now(UTC)
     return _add(session, [asdict(each) | {"fired_at": now} for each in new])
+
+
+def leave_out(session: Session, schedule: str, due: datetime, why: str) -> None:
+    """Write, in the transaction that claimed it as fired, that it is not announced after all."""
+    session.connection().execute(_LEAVE_OUT, {"name": schedule, "due": due, "why": why})
 
 
 def count_as_missed(session: Session, schedule: str, due: datetime) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from events.clock import due_id
-from events.envelope import Envelope, Event
+from events.envelope import Event
 from events.jobs import JobRequested
 from infra.database import jobs
 from infra.database.jobs import NewJob
@@ -60,26 +60,31 @@ def hindrance(session: Session, event: Event) -> str | None:
         kind.check(event.parameters)
     except (NotKnown, NotPossible, DoesNotFit) as error:
         return f"No job was asked for: {error}"
-    key = kind.unique_key(event.parameters)
-    other = key and jobs.open_one(session, event.kind, key)
-    return f"No job was asked for: /jobs/{other.id} is still open." if other else None
+    return _still_open(session, event.kind, kind.unique_key(event.parameters))
 
 
-def admit(session: Session, envelope: Envelope, schedule: str) -> bool:
-    """Write the job down that this event asks for; False when one that is to be alone came in between.
+def admit(session: Session, event: Event | None, event_id: str, schedule: str) -> str | None:
+    """Write the job down that this event asks for; gives why it cannot be: what `hindrance` did not see yet.
 
-    True of an event that asks for none.
+    None: it is written down, or no job is asked for.
     """
-    event = envelope.data
     if not isinstance(event, JobRequested):
-        return True
+        return None
     kind = checking.described(session, event.kind)
     new = NewJob(
         id=str(event.job_id),
         kind=event.kind,
         parameters=event.parameters,
         unique_key=None if kind is None else kind.unique_key(event.parameters),
-        event_id=envelope.id,
+        event_id=event_id,
         requested_by=f"schedule {schedule}",
     )
-    return jobs.add(session, new)
+    if jobs.add(session, new):
+        return None
+    same = "No job was asked for: the same one had been asked for already."
+    return _still_open(session, new.kind, new.unique_key) or same
+
+
+def _still_open(session: Session, kind: str, unique_key: str | None) -> str | None:
+    other = unique_key and jobs.open_one(session, kind, unique_key)
+    return f"No job was asked for: /jobs/{other.id} is still open." if other else None

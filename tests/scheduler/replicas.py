@@ -1,17 +1,20 @@
 """Schedules to try the engine with, replicas of it that need not wait for the clock, and a look at what they did."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlmodel import Session
 
 from events.clock import HeartbeatTicked
 from events.envelope import Envelope, decode
-from infra.database import outbox, schedule_gaps, schedules
+from infra.database import operations, outbox, schedule_gaps, schedule_runs, schedules
 from infra.database.engine import Database
+from infra.database.recovery_tables import Operation
+from infra.database.schedule_runs import BACKFILL
 from infra.database.schedule_tables import Schedule as Row
 from infra.database.schedule_tables import ScheduleGap
 from infra.database.tables import ScheduleRun, table
@@ -87,6 +90,26 @@ async def soon(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # the database announces nothing
             await asyncio.sleep(0.02)
+
+
+def backfill(database: Database, dues: Sequence[datetime], name: str = "tick") -> str:
+    """Order a run at each of these due times; gives the id of the operation."""
+    operation_id = operations.new_id()
+
+    def begin(session: Session) -> None:
+        schedule_runs.order(session, name, dues, BACKFILL, operation_id=operation_id)
+        operations.add(session, operations.BACKFILL, {}, operation_id=operation_id, total=len(dues))
+
+    database.run(begin)
+    return operation_id
+
+
+def operation(database: Database, operation_id: str) -> Operation:
+    """As it stands."""
+    with database.reading() as session:
+        found = operations.find(session, operation_id)
+    assert found is not None
+    return found
 
 
 def announced(database: Database) -> list[Envelope]:

@@ -1,9 +1,13 @@
 """A schedule whose type asks for a job: a row and an event at each due time, in any number of replicas."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlmodel import Session
 
 from events.jobs import JobRequested
 from infra.database import jobs, retirements, schedule_runs, schedules
@@ -11,11 +15,28 @@ from infra.database.engine import Database
 from infra.database.jobs import Stored
 from infra.database.schedule_runs import MANUAL
 from infra.database.schedules import Definition
+from infra.jobs import timed
 from scheduler.orders import Orders
 from tests import kinds
-from tests.scheduler.replicas import SECOND, START, Replica, announced, declare, runs, ticking
+from tests.scheduler.replicas import (
+    SECOND,
+    START,
+    Replica,
+    announced,
+    backfill,
+    declare,
+    operation,
+    runs,
+    ticking,
+)
+from tests.waiting import until
 
 PARAMETERS = {"since": "2026-11-01T00:00:00Z"}
+#: Whether another transaction waits for the end of this one.
+_IS_WAITED_FOR = text(
+    "SELECT count(*) FROM pg_locks waiting JOIN pg_locks held USING (transactionid)"
+    " WHERE NOT waiting.granted AND held.granted AND held.pid = pg_backend_pid()"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +58,27 @@ def asked(database: Database) -> list[Stored]:
     """The jobs that there are, the oldest first."""
     with database.reading() as session:
         return jobs.page(session, jobs.Filter())[::-1]
+
+
+def requests(database: Database) -> list[str | None]:
+    """Ids of the jobs that are announced."""
+    return [each.subject for each in announced(database) if isinstance(each.data, JobRequested)]
+
+
+def while_another_asks_for_the_same(database: Database, decide: Callable[[], None]) -> str:
+    """Decide while a transaction that began earlier has the job, unseen as yet; gives that job's id."""
+    with ThreadPoolExecutor(1) as pool, database.transaction() as session:
+        event = timed.request("another", "alone", PARAMETERS, START)
+        assert timed.admit(session, event, "event-1", "another") is None
+        deciding = pool.submit(decide)
+        until(lambda: _is_waited_for(session), what="the other one's wait")
+    deciding.result()
+    (job,) = asked(database)
+    return str(job.job.id)
+
+
+def _is_waited_for(session: Session) -> bool:
+    return bool(session.connection().execute(_IS_WAITED_FOR).scalar_one())
 
 
 def minutes(replica: Replica, database: Database, number: int) -> None:
@@ -107,3 +149,61 @@ def test_a_run_of_now_asks_for_one_too(database: Database) -> None:
     orders.look()
     assert [job.job.id] == [each.job.id for each in asked(database)]
     assert ["fired", "cancelled"] == [run.state for run in runs(database, "each-minute")]
+
+
+def test_of_a_backfill_of_jobs_that_are_to_be_alone_one_is_asked_for_and_the_rest_can_be_ordered_again(
+    database: Database,
+) -> None:
+    replica = schedule(database, "alone")
+    replica.following.look(START)
+    orders, dues = Orders(database, replica.following), [START - timedelta(days=1) + each * SECOND for each in range(5)]
+    operation_id = backfill(database, dues, "each-minute")
+    orders.look()
+    (job,) = asked(database)
+    ended = operation(database, operation_id)
+    assert (1, 4, "1 announced, 4 could not be") == (ended.sent, ended.failed, ended.message)
+    left_out = ("cancelled", f"No job was asked for: /jobs/{job.job.id} is still open.")
+    assert [("fired", None), *[left_out] * 4] == [(run.state, run.note) for run in runs(database, "each-minute")]
+    assert [job.job.id] == requests(database)
+    kinds.change(database, job.job.id, state="succeeded")
+    backfill(database, dues[1:], "each-minute")
+    orders.look()
+    assert [each.job.id for each in asked(database)] == requests(database)
+    assert ["fired", "fired", "cancelled", "cancelled", "cancelled"] == [
+        run.state for run in runs(database, "each-minute")
+    ]
+
+
+def test_a_due_time_whose_job_is_there_already_is_left_out_and_announces_nothing(database: Database) -> None:
+    replica = schedule(database)
+    minutes(replica, database, 1)
+    (first,) = runs(database, "each-minute")
+    again = timed.request("each-minute", "report", PARAMETERS, first.due_at + timedelta(minutes=1))
+    with database.transaction() as session:
+        assert timed.admit(session, again, "event-1", "each-minute") is None
+    minutes(replica, database, 2)
+    _, second = runs(database, "each-minute")
+    note = "No job was asked for: the same one had been asked for already."
+    assert ("skipped", note) == (second.state, second.note)
+    assert 1 == len(requests(database))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_due_time_is_left_out_when_the_job_that_is_in_its_way_is_only_now_committed(database: Database) -> None:
+    replica = schedule(database, "alone")
+    other = while_another_asks_for_the_same(database, lambda: minutes(replica, database, 1))
+    (run,) = runs(database, "each-minute")
+    assert ("skipped", f"No job was asked for: /jobs/{other} is still open.") == (run.state, run.note)
+    assert [] == requests(database)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_order_is_given_up_when_the_job_that_is_in_its_way_is_only_now_committed(database: Database) -> None:
+    replica = schedule(database, "alone")
+    replica.following.look(START)
+    operation_id = backfill(database, [START - timedelta(days=1)], "each-minute")
+    other = while_another_asks_for_the_same(database, Orders(database, replica.following).look)
+    (run,) = runs(database, "each-minute")
+    assert ("cancelled", f"No job was asked for: /jobs/{other} is still open.") == (run.state, run.note)
+    assert (0, 1) == (operation(database, operation_id).sent, operation(database, operation_id).failed)
+    assert [] == requests(database)

@@ -1,19 +1,26 @@
 """What operators order is announced once, by any replica, and the operation of a backfill tells how far it is."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import Session
-
 from infra.database import operations, schedule_runs, schedules
 from infra.database.engine import Database
-from infra.database.recovery_tables import Operation
 from infra.database.schedule_runs import BACKFILL, MANUAL
 from infra.database.schedules import Definition
 from scheduler.orders import MOST, Orders
 from scheduler.timetable import Schedule
-from tests.scheduler.replicas import SECOND, START, Replica, announced, declare, fired, runs, ticking
+from tests.scheduler.replicas import (
+    SECOND,
+    START,
+    Replica,
+    announced,
+    backfill,
+    declare,
+    fired,
+    operation,
+    runs,
+    ticking,
+)
 
 #: Long before the schedule counts.
 PAST = START - timedelta(days=1)
@@ -24,24 +31,6 @@ def looking(database: Database, *timetable: Schedule) -> Orders:
     replica = Replica(database, *timetable)
     replica.following.look(START)
     return Orders(database, replica.following)
-
-
-def backfill(database: Database, dues: Sequence[datetime], name: str = "tick") -> str:
-    operation_id = operations.new_id()
-
-    def begin(session: Session) -> None:
-        schedule_runs.order(session, name, dues, BACKFILL, operation_id=operation_id)
-        operations.add(session, operations.BACKFILL, {}, operation_id=operation_id, total=len(dues))
-
-    database.run(begin)
-    return operation_id
-
-
-def operation(database: Database, operation_id: str) -> Operation:
-    with database.reading() as session:
-        found = operations.find(session, operation_id)
-    assert found is not None
-    return found
 
 
 def cancelled(database: Database, name: str) -> list[str | None]:
