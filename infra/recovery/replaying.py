@@ -44,7 +44,7 @@ def start_these(session: Session, letter_ids: Sequence[str], terms: Terms, *, wh
 
     Raises:
         NotKnown: one does not exist.
-        NotPossible: one does not wait, or its consumer is gone.
+        NotPossible: one does not wait, its consumer is gone, or the operation that sent it last has not counted it.
     """
     wanted = list(dict.fromkeys(letter_ids))
     for letter_id in wanted:
@@ -52,7 +52,10 @@ def start_these(session: Session, letter_ids: Sequence[str], terms: Terms, *, wh
             require_waiting(session, find(session, letter_id))
         except (NotKnown, NotPossible) as error:
             raise type(error)(f"{letter_id}: {error} Nothing was replayed.") from None
-    return start(session, Filter(ids=tuple(wanted)), terms, who=who, why=why)
+    begun = start(session, Filter(ids=tuple(wanted)), terms, who=who, why=why)
+    if begun.total < len(wanted):
+        raise NotPossible("One of these dead letters is not free at this moment: try again. Nothing was replayed.")
+    return begun
 
 
 def replay_one(session: Session, letter_id: str, *, who: str, why: str, force: bool = False) -> DeadLetter:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from infra.database import audit, operations
+from infra.database import audit, operations, replays
 from infra.database.dead_letters import Filter
 from infra.database.engine import Database
 from infra.database.recovery_tables import DeadLetter, Operation
@@ -142,6 +142,20 @@ def test_of_named_letters_all_are_replayed_or_none(database: Database) -> None:
     with database.transaction() as session:
         begun = replaying.start_these(session, [ids[0], ids[1], ids[0]], Terms(), **ME)
     assert 2 == begun.total
+
+
+def test_a_named_letter_that_its_last_operation_has_not_counted_yet_is_refused_with_all_others(
+    database: Database,
+) -> None:
+    failed, other = given_up.some(database, 2)
+    start(database, Filter(ids=(failed,)))
+    with database.transaction() as session:
+        replays.begin(session, [failed])
+        replays.refuse(session, failed, "no")
+    assert [failed, other] == given_up.in_state(database, "waiting")
+    with pytest.raises(NotPossible, match=r"Nothing was replayed\.$"), database.transaction() as session:
+        replaying.start_these(session, [failed, other], Terms(), **ME)
+    assert [failed, other] == given_up.in_state(database, "waiting")
 
 
 def test_an_operation_that_ended_cannot_be_stopped(database: Database) -> None:
