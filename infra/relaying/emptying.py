@@ -36,8 +36,9 @@ def write_down_now(database: Database, made: dict[str, datetime]) -> None:
 
 def _take(taken: dict[str, datetime], made: dict[str, datetime]) -> None:
     for queue, at in taken.items():
-        if made.get(queue) == at:  # else it was made once more meanwhile
-            del made[queue]
+        found = made.pop(queue, None)  # in one step: several threads take from it, and one adds to it
+        if found is not None and found != at:  # it was made once more meanwhile
+            made.setdefault(queue, found)
 
 
 def _tell(queues: list[str]) -> None:
