@@ -21,7 +21,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_drill_of_a_minute_ends_as_promised(database: str) -> None:
     options = ["--seconds", str(SECONDS), "--seed", "1", "--database", database, "--rabbitmq", LANES[database]]
@@ -29,7 +29,7 @@ def test_a_drill_of_a_minute_ends_as_promised(database: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.drill", *options],
         cwd=ROOT, env=environment_without_settings(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=390, check=False,
+        timeout=780, check=False,
     )  # fmt: skip
     report: dict[str, Any] = json.loads(done.stdout or "{}")
     assert (0, []) == (done.returncode, [row for row in report.get("faults", []) if row["wrong"]]), done.stderr

@@ -48,6 +48,7 @@ def test_it_is_laid_out_as_ruff_has_it_and_ruff_finds_nothing(written: tuple[Pat
     assert "" == drafts.said(root, "ruff", "check", "--no-cache", "--config", SETTINGS, *files)
 
 
+@pytest.mark.timeout(300)  # mypy has read nothing of ours before, which keeps a core busy for a quarter of a minute
 def test_its_types_are_right(written: tuple[Path, list[str]]) -> None:
     root, files = written
     assert "" == drafts.said(root, "mypy", "--config-file", SETTINGS, *files)
