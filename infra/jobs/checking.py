@@ -50,7 +50,7 @@ _CALLED = {
     "date": "a day such as 2026-11-22",
     "time": "a time of day such as 09:30:00",
     "duration": "a duration such as PT1H30M",
-    "uuid": "a UUID",
+    "uuid": "a UUID in small letters, with its hyphens",
     "email": "an e-mail address",
     "uri": "an address such as https://example.com/",
 }
@@ -71,13 +71,21 @@ def _reads(kind: Any) -> Any:
     return fits
 
 
+def _is_canonical(text: str) -> bool:
+    """One spelling only: by another one neither a job with the same parameters nor a person's data would be found."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
 #: Pydantic names its types by formats that are narrower than what it reads: so it is asked itself.
 _FORMATS = {
     "date-time": _reads(datetime),
     "date": _reads(date),
     "time": _reads(time),
     "duration": _reads(timedelta),
-    "uuid": _reads(UUID),
+    "uuid": _is_canonical,
     "email": _reads(EmailStr),
     "uri": _reads(AnyUrl),
 }

@@ -1,6 +1,8 @@
 """Parameters against the JSON Schema that a kind's consumer left."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, EmailStr, Field
@@ -57,6 +59,22 @@ def wrong(database: Database, parameters: dict[str, Any], model: type[BaseModel]
     except DoesNotFit as error:
         return [(".".join(map(str, place[1:])), message) for place, _, message in error.errors]
     return []
+
+
+class About(BaseModel):
+    """A job about somebody."""
+
+    user_id: UUID
+
+
+@pytest.mark.parametrize("spelling", [str.upper, lambda text: text.replace("-", ""), lambda text: f"{{{text}}}"])
+def test_of_a_uuid_one_spelling_is_taken_as_by_another_one_nothing_would_be_found(
+    database: Database, spelling: Callable[[str], str]
+) -> None:
+    one = "0b0c5d5e-8f3a-4c6e-9d3e-2a1b3c4d5e6f"
+    assert [] == wrong(database, {"user_id": one}, About)
+    expected = [("user_id", "This must be a UUID in small letters, with its hyphens.")]
+    assert expected == wrong(database, {"user_id": spelling(one)}, About)
 
 
 @pytest.mark.parametrize(
