@@ -1,4 +1,4 @@
-"""Tests side by side in several processes (`-n 4`): what stays together, what comes first, and what runs alone.
+"""Tests side by side in several processes (`-n 3`): what stays together, what comes first, and what runs alone.
 
 Each process has servers of its own, so tests that break theirs disturb no others; what measures time is marked `alone`.
 """
@@ -38,7 +38,7 @@ _TOGETHER = {
     "timed consumers": r"system/timed/",
     "whole installations": r"system/test_(activity_report|kills|pauses|hostile_flood|browser|asyncapi)\.py",
 }
-_ALONE, _SYSTEM = "alone", "system"
+_ALONE = "alone"
 #: How a run ends in which nobody is left in the middle of a test.
 _TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 #: RabbitMQs that the tests of this process ran on; in the process that reports, those of all.
@@ -141,16 +141,13 @@ class Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Long groups first, as nobody should wait for one at the end; at last those in which some run alone.
-
-        Of the files those come first that start whole programs.
-        """
+        """Long groups first, as nobody should wait for one at the end; at last those in which some run alone."""
         places = {group: place for place, group in enumerate(_TOGETHER)}
         last = {group_of(item.nodeid) for item in items if _is_alone(item)}
 
-        def place(item: pytest.Item) -> tuple[bool, int, bool]:
+        def place(item: pytest.Item) -> tuple[bool, int]:
             group = group_of(item.nodeid)
-            return group in last, places.get(group, len(places)), item.get_closest_marker(_SYSTEM) is None
+            return group in last, places.get(group, len(places))
 
         items.sort(key=place)
 

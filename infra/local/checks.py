@@ -18,9 +18,9 @@ LINTS: dict[str, list[str]] = {
     "consumers": ["-m", "consumers", "check"],
     "import-linter": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
-#: Each with servers of its own; more than two cores can keep busy, as tests wait for much: three of them left two cores
-#: idle for two fifths of the time.
-_PROCESSES = "4"
+#: Each with servers of its own; more than two cores can keep busy, as tests wait for much. A fourth made it no faster,
+#: and the drill slower than it promises.
+_PROCESSES = "3"
 
 
 def lint() -> bool:

@@ -83,9 +83,9 @@ def test_a_duty_whose_holder_was_killed_is_taken_over_when_its_lease_has_run_out
     start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duties, "ASK_EVERY", 0.05)
+    begun, heir = time.monotonic(), Counting()
     with database.transaction() as session:
         leases.acquire(session, "duty sweep", "a process that was killed", 0.5)
-    begun, heir = time.monotonic(), Counting()
     start(sweep=heir)
     until(lambda: heir.steps, what="the heir's step")
     assert 0.4 < time.monotonic() - begun
