@@ -97,6 +97,9 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
+        except asyncio.CancelledError:  # it ends, and nobody else knows of this connection yet
+            writer.transport.abort()
+            raise
         line = _Line(self, (reader, writer), there)
         if self._refusing:
             line.abort()
@@ -143,6 +146,7 @@ class Proxy:
         assert self._server is not None
         self._server.close()
         self._open.set()
+        await asyncio.sleep(0)  # a connection that was just taken has begun by then, and closes it itself
         await self._abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
