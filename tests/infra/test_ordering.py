@@ -36,6 +36,18 @@ def keep_letter(database: Database, envelope: Envelope) -> str:
         return dead_letters.keep(session, given_up.letter(envelope, consumer=LEDGER))
 
 
+def replay_after_they_died(ordered: Ordered, *envelopes: Envelope) -> list[str]:
+    """Have these fail for good, and their replays be on their way; gives their letters."""
+    letters = []
+    for each in envelopes:
+        ordered.deliver(each, fails=EffectRefused("no"))
+        letters.append(keep_letter(ordered.database, each))
+    with ordered.database.transaction() as session:
+        replays.begin(session, letters)
+    ordered.resent()
+    return letters
+
+
 def test_an_event_whose_turn_has_come_is_handled_at_once(ordered: Ordered) -> None:
     first, second = ordered.log(ADA, ADA)
     assert [Done(), Done()] == [ordered.deliver(first), ordered.deliver(second)]
@@ -147,13 +159,7 @@ def test_a_replay_keeps_later_events_of_its_subject_waiting(ordered: Ordered) ->
 
 def test_a_replay_that_has_to_wait_is_a_replay_when_its_turn_comes(ordered: Ordered) -> None:
     first, second = ordered.log(ADA, ADA)
-    letters = []
-    for each in (first, second):
-        ordered.deliver(each, fails=EffectRefused("no"))
-        letters.append(keep_letter(ordered.database, each))
-    with ordered.database.transaction() as session:
-        replays.begin(session, letters)
-    ordered.resent()
+    letters = replay_after_they_died(ordered, first, second)
     assert PassedOver() == ordered.deliver(second, replay=True, dead_letter=letters[1])
     assert "replaying" == given_up.find(ordered.database, letters[1]).state
     assert Done() == ordered.deliver(first, replay=True, dead_letter=letters[0])
@@ -162,13 +168,7 @@ def test_a_replay_that_has_to_wait_is_a_replay_when_its_turn_comes(ordered: Orde
 
 def test_a_replay_that_waits_for_its_turn_is_not_lost_with_its_queue(ordered: Ordered) -> None:
     first, second = ordered.log(ADA, ADA)
-    letters = []
-    for each in (first, second):
-        ordered.deliver(each, fails=EffectRefused("no"))
-        letters.append(keep_letter(ordered.database, each))
-    with ordered.database.transaction() as session:
-        replays.begin(session, letters)
-    ordered.resent()
+    letters = replay_after_they_died(ordered, first, second)
     assert PassedOver() == ordered.deliver(second, replay=True, dead_letter=letters[1])
     with ordered.database.transaction() as session:
         emptied.note(session, {LEDGER: datetime.now(UTC)})
